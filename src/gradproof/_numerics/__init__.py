@@ -1,0 +1,1 @@
+"""Functions of numbers: noise, slopes, bounds, random numbers. No names, no frameworks, no verdicts."""

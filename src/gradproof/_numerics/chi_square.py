@@ -1,0 +1,88 @@
+"""From a few random projections of a mismatch to an interval for its norm.
+
+For a Gaussian direction v, (e . v)^2 / |e|^2 is chi-square with one degree of freedom whatever e is, so k projections
+bound |e| on both sides with a stated probability and nothing assumed about where the mismatch sits. Signs (Rademacher
+directions) would not do: two equal errors cancel in half of all draws.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+#: Chance that a bound is wrong, per tensor, on condition that the error bars hold.
+ALPHA = 1e-6
+#: Most probes of one block: each look at the data spends ALPHA / MAX_PROBES.
+MAX_PROBES = 16
+#: The bound may leave out up to this many probes with the largest bars (a kink met by chance spoils one probe, not all).
+DROPPED = 2
+
+
+def _lower(k: int, x: float) -> float:
+    """P(chi-square with k degrees < x), by the series of the incomplete gamma function; x small."""
+    a, half = k / 2.0, x / 2.0
+    term = total = 1.0 / a
+    n = 0
+    while term > total * 1e-17:
+        n += 1
+        term *= half / (a + n)
+        total += term
+    return total * math.exp(a * math.log(half) - half - math.lgamma(a))
+
+
+def _upper(k: int, x: float) -> float:
+    """P(chi-square with k degrees > x), by the recursion over k in steps of two."""
+    half = x / 2.0
+    a, total = (0.5, math.erfc(math.sqrt(half))) if k % 2 else (1.0, math.exp(-half))
+    while a < k / 2.0:
+        total += math.exp(a * math.log(half) - half - math.lgamma(a + 1.0))
+        a += 1.0
+    return total
+
+
+@lru_cache(maxsize=1024)
+def quantile(probability: float, k: int, *, upper: bool) -> float:
+    """The point that a chi-square variable exceeds (``upper``) or stays below with this small probability.
+
+    Args:
+        probability: between 1e-300 and 0.5.
+        k: degrees of freedom, at least 1.
+        upper: which tail.
+
+    Returns:
+        The quantile, to about 1e-13 relative.
+    """
+    tail = _upper if upper else _lower
+    low, high = math.log(1e-300), math.log(1e4)
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        if (tail(k, math.exp(middle)) > probability) == upper:
+            low = middle
+        else:
+            high = middle
+    return math.exp(0.5 * (low + high))
+
+
+def norm_interval(mismatches: Sequence[float], bars: Sequence[float], alpha: float = ALPHA) -> tuple[float, float]:
+    """Bounds on the norm of a mismatch from its projections on Gaussian directions.
+
+    Args:
+        mismatches: the projections.
+        bars: how far each may be off.
+        alpha: chance that either bound is wrong over all looks.
+
+    Returns:
+        (low, high). The high end is infinite with fewer than 2 probes.
+    """
+    size, bar = np.abs(np.asarray(mismatches, dtype=float)), np.asarray(bars, dtype=float)
+    k = len(size)
+    sure = np.maximum(0.0, size - bar)
+    low = math.sqrt(float(sure @ sure) / quantile(alpha / MAX_PROBES, k, upper=True))
+    order = np.argsort(bar, kind="stable")
+    sums = np.cumsum(((size + bar) ** 2)[order])
+    share = alpha / MAX_PROBES / (DROPPED + 1)
+    high = math.inf
+    for kept in range(max(2, k - DROPPED), k + 1):
+        high = min(high, math.sqrt(float(sums[kept - 1]) / quantile(share, kept, upper=False)))
+    return low, high

@@ -1,0 +1,202 @@
+"""How many digits of a cost are worth anything near a point.
+
+The decision behind it: every error bar stands on a measured noise level and none on a guess from the data type, since
+costs round inside, add large offsets, or compute in lower precision than they return. Nine equally spaced values along
+one line give it through a difference table (R. W. Hamming, Introduction to Applied Numerical Analysis, 1971; J. J. More
+and S. M. Wild, SIAM J. Sci. Comput. 33, 2011, doi:10.1137/100786125): differences of high order of a smooth function
+vanish and what is left is rounding.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._numerics.ladder import FIRST_STEP
+
+#: Points on either side of the line's centre.
+HALF = 4
+#: Spacing relative to the parameters: far below the scale of any cost worth differentiating, far above its rounding.
+SPACING = 1e-7
+#: A cost with fewer distinct values than this has not moved off its own grid yet.
+DISTINCT = 5
+#: Factor on the spacing when the cost did not move, and the largest spacing tried.
+WIDEN, WIDEST, WIDEST_COARSE = 30.0, 1e-3, 0.1
+#: Factor on the spacing when the cost was not finite there, and how often.
+NARROW, ATTEMPTS = 1e-2, 8
+#: A second look this much closer tells noise (stays) from a kink or curvature (falls).
+CLOSER = 1e-2
+#: A value grid this many units in the last place apart is the cost's own grid, not chance.
+COARSE = 16
+#: Trailing zero bits of a value that betray lower precision inside.
+COARSE_BITS = 16
+#: Relative grid wider than bfloat16's: no arithmetic rounds like that, the cost is a staircase.
+STAIRCASE = 2.0**-7
+#: Growth from no change at all to this many grid spacings within one widening is a jump, not a slope.
+LEAP = 4.0 * WIDEN**2
+
+
+class Pilot:
+    """What one line through the point shows: spacing in, (raw values, residual values) out."""
+
+    __slots__ = ("level", "quantum", "raw", "residual", "spread")
+
+    def __init__(self, raw: NDArray[np.floating], residual: NDArray[np.float64]) -> None:
+        self.raw = raw
+        self.residual = residual
+        self.quantum = quantum([*raw])
+        self.spread = float(np.max(np.abs(raw - raw[HALF]))) if np.all(np.isfinite(raw)) else math.nan
+        self.level = _levels(residual)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every value was."""
+        return bool(np.all(np.isfinite(self.residual)))
+
+    @property
+    def distinct(self) -> int:
+        """Number of different raw values; the residual would hide a grid, being linear on it."""
+        return len(np.unique(self.raw))
+
+
+def quantum(values: Sequence[np.floating | float]) -> float:
+    """The largest power of two that divides every value; 0 where no value says anything."""
+    smallest = 0.0
+    for value in values:
+        if value == 0 or not np.isfinite(value):
+            continue
+        bits = np.finfo(np.asarray(value).dtype).nmant + 1
+        mantissa, exponent = np.frexp(value)
+        whole = abs(int(np.ldexp(mantissa, bits)))
+        grid = math.ldexp(1.0, int(exponent) - bits + (whole & -whole).bit_length() - 1)
+        smallest = grid if smallest == 0.0 else min(smallest, grid)
+    return smallest
+
+
+def _levels(values: NDArray[np.float64]) -> list[float]:
+    """Noise level by each order of the difference table: sqrt(mean of squared differences x (j!)^2 / (2j)!)."""
+    table, factor, levels = values, 1.0, []
+    for order in range(1, len(values)):
+        table = table[1:] - table[:-1]
+        factor *= 0.5 * order / (2 * order - 1)
+        levels.append(math.sqrt(factor * float(np.mean(table * table))))
+    return levels
+
+
+def _sigma(levels: Sequence[float]) -> tuple[float, bool]:
+    """Noise from orders 4 to 6; from 6 to 8, flagged, where the low orders still feel the curve."""
+    sigma = max(levels[3:6])
+    if sigma > 6.0 * min(levels[3:6]):
+        return max(levels[5:8]), True
+    return sigma, False
+
+
+def _jump(values: NDArray[np.float64], floor: float) -> tuple[float, float]:
+    """The gap between the centre and the limits from either side, and the noise on the sides alone."""
+    gaps, sides = [], []
+    for side in (values[HALF + 1 :], values[HALF - 1 :: -1]):
+        gaps.append(abs(float(4 * side[0] - 6 * side[1] + 4 * side[2] - side[3] - values[HALF])))
+        sides.append(math.sqrt(0.05) * abs(float(side[3] - 3 * side[2] + 3 * side[1] - side[0])))
+    return max(gaps), max(*sides, floor)
+
+
+def pilot(
+    line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]],
+    cost: float,
+    epsilon: float,
+) -> dict[str, float | bool]:
+    """Measures a cost's noise along one line.
+
+    Args:
+        line: relative steps in, (raw costs, residuals against the claimed gradient) out; NaN where not finite.
+        cost: the cost at the point.
+        epsilon: spacing of the precision the cost is evaluated in, relative.
+
+    Returns:
+        The fields of ``Noise``.
+    """
+    spacing = SPACING if epsilon < 1e-14 else float(np.clip(300 * epsilon**0.9, 1e-7, 1e-3))
+    look, spacing, ceiling = _settle(line, cost, epsilon, spacing)
+    if look is None:
+        return {"sigma": math.inf, "epsilon": epsilon, "step": FIRST_STEP, "cost": cost, "finite": False}
+    ulp = 2.0 * epsilon * 2.0 ** math.floor(math.log2(abs(cost))) if cost else 0.0
+    ulp /= 2.0  # epsilon is the spacing at 1
+    grid = look.quantum if look.distinct >= 2 or look.quantum >= STAIRCASE * abs(cost) else 0.0
+    quantised = bool(cost and grid >= COARSE * ulp)
+    if quantised:
+        epsilon = max(epsilon, grid / abs(cost))
+    floor = max(0.5 * ulp, 0.5 * grid if quantised else 0.0, 0.5 * epsilon * abs(cost), 1e-300)
+    constant = look.distinct == 1
+    staircase = quantised and epsilon > STAIRCASE
+    found: dict[str, float | bool] = {
+        "epsilon": epsilon,
+        "cost": cost,
+        "quantised": quantised,
+        "ceiling": ceiling,
+        "constant": constant,
+        "steps_only": staircase,
+        "step": first_step(epsilon),
+        "sigma": floor,
+    }
+    if constant:
+        return found
+    gap, side_noise = _jump(look.residual, floor)
+    if gap > 100.0 * side_noise and gap > 0.2 * max(look.level[3:6]):
+        close = Pilot(*line(_steps(spacing * CLOSER)))
+        if close.finite and _jump(close.residual, floor)[0] > 0.5 * gap:
+            return found | {"jump": True, "sigma": side_noise}
+    sigma, bent = _sigma(look.level)
+    if sigma > 50.0 * floor and not quantised:
+        close = Pilot(*line(_steps(spacing * CLOSER)))
+        if close.finite and close.distinct >= DISTINCT:
+            closer, _ = _sigma(close.level)
+            if sigma > 30.0 * closer:  # a kink falls with the spacing, true noise does not
+                sigma, bent = closer, True
+    found["sigma"] = max(sigma, floor)
+    if sigma > 4.0 * epsilon * abs(cost) and cost and not bent:
+        found["step"] = first_step(min(1e-3, sigma / abs(cost)))
+    return found
+
+
+def first_step(relative_noise: float) -> float:
+    """Where a central difference balances noise against curvature, for a cost that varies on the parameters' scale."""
+    return FIRST_STEP * float(relative_noise) ** (1.0 / 3.0)
+
+
+def _steps(spacing: float) -> list[float]:
+    return [k * spacing for k in range(-HALF, HALF + 1)]
+
+
+def _settle(
+    line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]],
+    cost: float,
+    epsilon: float,
+    spacing: float,
+) -> tuple[Pilot | None, float, float]:
+    """Finds a spacing at which the cost is finite and moves, without stepping over a jump to get there.
+
+    Returns:
+        (what was seen, spacing, largest trusted step); None where the cost was never finite.
+    """
+    still: Pilot | None = None
+    own_grid = quantum([cost])
+    widest = WIDEST_COARSE if own_grid >= 2.0**COARSE_BITS * epsilon * abs(cost) and cost else WIDEST
+    narrowed = False
+    for _ in range(ATTEMPTS):
+        look = Pilot(*line(_steps(spacing)))
+        if not look.finite:
+            if still is not None:  # finite closer in: that is the domain's edge or a hole, stay inside
+                return still, spacing / WIDEN, spacing / WIDEN * HALF
+            spacing, narrowed = spacing * NARROW, True
+            continue
+        if still is not None and look.distinct > 1:
+            grid = max(look.quantum, epsilon * abs(cost))
+            if look.spread > LEAP * grid or (look.distinct < DISTINCT and look.spread > DISTINCT * grid):
+                return still, spacing / WIDEN, spacing / WIDEN * HALF  # it jumped: what lies closer is the answer
+        if look.distinct >= DISTINCT or spacing >= widest or narrowed:
+            return look, spacing, math.inf
+        if look.distinct == 1:
+            still = look
+        spacing *= WIDEN
+    return still, spacing / WIDEN, math.inf

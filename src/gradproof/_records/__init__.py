@@ -1,0 +1,52 @@
+"""The frozen records that pass between rooms.
+
+The decision behind them: rooms exchange small immutable records and never each other's objects, so that each room can
+be tested with hand-made input. ``work`` holds what is asked of a problem and what comes back, ``report`` what people
+keep.
+"""
+
+from gradproof._records.report import (
+    Component,
+    Components,
+    Difference,
+    Finding,
+    Place,
+    Power,
+    Report,
+    TensorReport,
+    Verdict,
+    overall,
+)
+from gradproof._records.work import (
+    Direction,
+    Estimate,
+    Noise,
+    Part,
+    Ray,
+    Samples,
+    Stats,
+    Tensor,
+    Weighting,
+)
+
+__all__ = [
+    "Component",
+    "Components",
+    "Difference",
+    "Direction",
+    "Estimate",
+    "Finding",
+    "Noise",
+    "Part",
+    "Place",
+    "Power",
+    "Ray",
+    "Report",
+    "Samples",
+    "Stats",
+    "Tensor",
+    "TensorReport",
+    "Verdict",
+    "Weighting",
+    "overall",
+]
