@@ -91,6 +91,11 @@ class Judgement:
         """Whether the interval holds the truth; False where there is no interval."""
         return self.low - ROUNDING <= self.true <= self.high + ROUNDING
 
+    @property
+    def out_of_interval(self) -> bool:
+        """Whether there is an interval and it does not hold the truth."""
+        return not (math.isnan(self.low) or math.isnan(self.high) or self.covered)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -210,7 +215,7 @@ class Tally:
             self.verdicts[judgement.verdict] += 1
             self.false_alarms += judgement.false_alarm
             self.missed += judgement.missed
-            self.uncovered += not (judgement.covered or math.isnan(judgement.low) or math.isnan(judgement.high))
+            self.uncovered += judgement.out_of_interval
             if judgement.verdict == "undecided":
                 self.reasons[reason_word(judgement.reason)] += 1
 

@@ -30,14 +30,16 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_records": "_errors",
         "_numerics": "",
         "_problem": "_records _tree _errors",
-        "_evaluation": "_records _tree _errors",
-        "_adapters": "_problem _tree _records _errors",
+        "_evaluation": "_problem _records _tree _errors",
+        "_adapters": "_numerics _problem _tree _records _errors",
         "_reference": "_numerics _problem _evaluation _records",
         "_verdict": "_numerics _problem _reference _records",
         "_localisation": "_problem _reference _verdict _records",
         "_diagnosis": "_problem _reference _verdict _localisation _records",
-        "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
+        "_pipeline": "_errors _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
         " _localisation _diagnosis",
+        "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
+        " _localisation _diagnosis _pipeline",
         "_report": "_records",
         "_stages": "_check _guard",
         "callbacks": "_check _guard",
@@ -135,7 +137,7 @@ def imports_of(module: str, path: Path, source: Path, known: frozenset[str]) -> 
     reader = _Reader(module, path.name == "__init__.py", known)
     reader.visit(ast.parse(path.read_text(encoding="utf-8")))
     file = path.relative_to(source).as_posix()
-    return [Import(module, target, file, *rest) for target, *rest in reader.found]
+    return [Import(module, target, file, line, inside, types) for target, line, inside, types in reader.found]
 
 
 class _Reader(ast.NodeVisitor):
@@ -179,8 +181,8 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
         self._inside_function = before
 
-    visit_AsyncFunctionDef = visit_FunctionDef
-    visit_Lambda = visit_FunctionDef
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815  # the names that ast.NodeVisitor looks for
+    visit_Lambda = visit_FunctionDef  # noqa: N815
 
     def visit_If(self, node: ast.If) -> None:
         test = node.test

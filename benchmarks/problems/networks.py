@@ -90,7 +90,8 @@ def slope(activation: str, A: Array) -> Array:
         return 1 - A * A
     if activation == "sigmoid":
         return A * (1 - A)
-    return (A > 0).astype(A.dtype)
+    out: Array = (A > 0).astype(A.dtype)
+    return out
 
 
 def initial(sizes: Sequence[int], activation: str, rng: np.random.Generator, random_biases: bool) -> Params:

@@ -123,7 +123,8 @@ def noisy(seed: int) -> Problem:
 
     def shake(value: Array, x: Array) -> Array:
         wild = np.sin(1e9 * (x @ c)) * 43758.5453
-        return value * (1 + SHAKE * np.sqrt(12) * (wild - np.floor(wild) - 0.5))
+        out: Array = value * (1 + SHAKE * np.sqrt(12) * (wild - np.floor(wild) - 0.5))
+        return out
 
     return logistic_problem("relative noise 1e-6", seed, shake)
 

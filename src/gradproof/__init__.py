@@ -1,3 +1,38 @@
 """gradproof: whether, where and why a gradient is wrong, with an honest error bar."""
 
+from gradproof import network
+from gradproof._cases import case
+from gradproof._check import check
+from gradproof._errors import CheckCostWarning, CheckDuringTraining, GradientError, InputError, UndecidedWarning
+from gradproof._records import Component, Components, Difference, Finding, Place, Report, TensorReport, Verdict
+from gradproof._tree import from_vector, locate, to_vector
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "CheckCostWarning",
+    "CheckDuringTraining",
+    "Component",
+    "Components",
+    "Difference",
+    "Finding",
+    "GradientError",
+    "InputError",
+    "Place",
+    "Report",
+    "TensorReport",
+    "UndecidedWarning",
+    "Verdict",
+    "case",
+    "check",
+    "from_vector",
+    "locate",
+    "network",
+    "to_vector",
+]
+
+for _name in __all__:
+    _thing = globals()[_name]
+    if hasattr(_thing, "__qualname__"):  # shown where users find it, whichever room it lives in
+        _thing.__module__ = "gradproof"
+del _name, _thing

@@ -191,9 +191,7 @@ def _outcome(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings
     hidden = 4.0 / 3.0 * EVEN_NOISE * settings.sigma / (2.0 * h)
     truncation = best.bar - best.noise
     jump = _jump(rungs, settings)
-    return Slope(
-        best.value, best.bar, h, best.noise, truncation, kink, kinks[0] or 0.0, hidden, jump, pairs
-    )
+    return Slope(best.value, best.bar, h, best.noise, truncation, kink, kinks[0] or 0.0, hidden, jump, pairs)
 
 
 def _slope_change(rungs: dict[int, Pair], rung: int, settings: Settings) -> float | None:

@@ -9,6 +9,7 @@ vanish and what is left is rounding.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,9 +104,9 @@ def _jump(values: NDArray[np.float64], floor: float) -> tuple[float, float]:
 
 def pilot(
     line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]],
-    cost: float,
+    cost: Any,
     epsilon: float,
-) -> dict[str, float | bool]:
+) -> dict[str, Any]:
     """Measures a cost's noise along one line.
 
     Args:
@@ -116,10 +117,11 @@ def pilot(
     Returns:
         The fields of ``Noise``.
     """
+    exact, cost = cost, float(cost)
     spacing = SPACING if epsilon < 1e-14 else float(np.clip(300 * epsilon**0.9, 1e-7, 1e-3))
-    look, spacing, ceiling = _settle(line, cost, epsilon, spacing)
+    look, spacing, ceiling = _settle(line, exact, epsilon, spacing)
     if look is None:
-        return {"sigma": math.inf, "epsilon": epsilon, "step": FIRST_STEP, "cost": cost, "finite": False}
+        return {"sigma": math.inf, "epsilon": epsilon, "step": FIRST_STEP, "cost": exact, "finite": False}
     ulp = 2.0 * epsilon * 2.0 ** math.floor(math.log2(abs(cost))) if cost else 0.0
     ulp /= 2.0  # epsilon is the spacing at 1
     grid = look.quantum if look.distinct >= 2 or look.quantum >= STAIRCASE * abs(cost) else 0.0
@@ -129,9 +131,9 @@ def pilot(
     floor = max(0.5 * ulp, 0.5 * grid if quantised else 0.0, 0.5 * epsilon * abs(cost), 1e-300)
     constant = look.distinct == 1
     staircase = quantised and epsilon > STAIRCASE
-    found: dict[str, float | bool] = {
+    found: dict[str, Any] = {
         "epsilon": epsilon,
-        "cost": cost,
+        "cost": exact,
         "quantised": quantised,
         "ceiling": ceiling,
         "constant": constant,
@@ -170,7 +172,7 @@ def _steps(spacing: float) -> list[float]:
 
 def _settle(
     line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]],
-    cost: float,
+    cost: Any,
     epsilon: float,
     spacing: float,
 ) -> tuple[Pilot | None, float, float]:

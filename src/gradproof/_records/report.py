@@ -271,4 +271,3 @@ class Report:
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
     """Wrong if any is, else undecided if any is, else correct; nothing to judge is correct."""
     return min(verdicts, key=[Verdict.WRONG, Verdict.UNDECIDED, Verdict.CORRECT].index, default=Verdict.CORRECT)
-

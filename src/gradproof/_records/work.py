@@ -8,6 +8,7 @@ number of workers.
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ class Noise:
         sigma: standard deviation of the error of one evaluation.
         epsilon: relative spacing of the values that the cost takes.
         step: the relative step to start from.
-        cost: the cost at the point.
+        cost: the cost at the point, in the precision of evaluation.
         quantised: the values sit on a grid much coarser than the format's own.
         ceiling: the largest relative step at which the cost still looked like one smooth piece; inf where unknown.
         constant: the cost did not change by one bit over the steps tried.
@@ -141,7 +142,7 @@ class Noise:
     sigma: float
     epsilon: float
     step: float
-    cost: float
+    cost: Any
     quantised: bool = False
     ceiling: float = math.inf
     constant: bool = False

@@ -10,20 +10,25 @@ import unicodedata
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+import numpy as np
+
 from gradproof._records import Difference
 
-#: Stands for a space at which a line is not to be broken; the genuine one is escaped in what users write.
-TIE = "\u00a0"
+#: Stands for a space at which a line must not be broken, until ``spaced`` turns it into one. A private-use character,
+#: because rich breaks lines at every kind of space; one in what users write is escaped, so the two cannot be mixed up.
+TIE = "\ue000"
 
-#: The most characters of one name inside a sentence, and of one name in a table. More says no more to a reader.
-IN_SENTENCES = 60
-IN_TABLES = 20_000
+#: The most characters of one name and of one sentence. More says no more to a reader; ``to_dict`` holds all of it.
+IN_NAMES = 60
+IN_SENTENCES = 600
 
-_SPACES = {" "}
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
-#: Shares of 1 below this are bounds, the rest is "at most 1": nothing is known.
-_UNKNOWN = 1.0
-_DIGITS = 9
+#: The course notes' scale: below the first good, above the second a bug, between suspicious.
+GOOD, BUG = 1e-7, 1e-3
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+_DIGITS = 8
+#: Ends of intervals carry the rounding of a subtraction; one digit of an error bar must not double because of it.
+_SLACK = 1.0 - 1e-6
 
 
 def visible(text: str) -> str:
@@ -32,7 +37,7 @@ def visible(text: str) -> str:
         return text
     return "".join(
         character
-        if character in _SPACES or unicodedata.category(character) not in _HIDDEN
+        if character == " " or unicodedata.category(character) not in _HIDDEN
         else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
@@ -47,7 +52,17 @@ def elided(text: str, most: int) -> str:
     return text[:head] + "..." + text[len(text) - tail :]
 
 
-def name(text: str, most: int = IN_SENTENCES) -> str:
+def plain(text: str) -> str:
+    """The text in one line of bounded length, as it stands in a cell."""
+    return elided(visible(" ".join(text.split())), IN_SENTENCES)
+
+
+def spaced(text: str) -> str:
+    """The text with its unbreakable spaces as plain ones; the last step before it is shown."""
+    return text.replace(TIE, " ")
+
+
+def name(text: str, most: int = IN_NAMES) -> str:
     """A tensor's name as it stands in a sentence: one unbreakable word of at most ``most`` characters."""
     return elided(visible(text), most).replace(" ", TIE) or "''"
 
@@ -68,7 +83,7 @@ def counted(number: int, thing: str) -> str:
 
 def sentence(text: str) -> str:
     """The text as a sentence: without line breaks, with a full stop."""
-    text = visible(" ".join(text.split()) if "\n" in text else text.strip())
+    text = elided(visible(" ".join(text.split())), IN_SENTENCES)
     return text if not text or text[-1] in ".!?" else text + "."
 
 
@@ -85,30 +100,43 @@ def below(number: float) -> str:
 def _rounded(number: float, digits: int, rounding: str) -> str:
     if not math.isfinite(number) or number == 0.0:
         return f"{number:.0g}"
-    exact = Decimal(number)
-    return f"{exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits), rounding):.{digits}e}".replace(
-        "e-", "e-"
-    )
+    # From the shortest text that stands for the number: 1e-9 as stored lies a little above 1e-9.
+    exact = Decimal(repr(float(number)))
+    return f"{float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits), rounding)):.{digits}e}"
 
 
 def difference(interval: Difference) -> str:
     """A relative difference in words: a bound, a number with its error bar, or a range, as its width demands."""
-    estimate, low, high = interval.estimate, interval.low, interval.high
+    estimate, low, high = float(interval.estimate), float(interval.low), float(interval.high)
     if math.isnan(low) or math.isnan(high):
         return "unknown" if math.isnan(estimate) else f"{estimate:.2e}"
-    if high == 0.0:
+    if high <= 0.0:
         return "0"
     if low <= 0.0:
-        return "at most 1" if high >= _UNKNOWN else f"below {above(high)}"
+        return "unknown" if high >= 1.0 else f"below {above(high)}"
     half = max(high - estimate, estimate - low)
-    if not 0.0 <= half <= estimate / 5.0:
-        return f"{below(low)} to {above(high)}"
-    return f"{measured(estimate, half, scientific=True)}{TIE}±{TIE}{error_bar(half)}" if half else f"{estimate:.8e}"
+    if not 0.0 <= half <= estimate / 10.0:
+        return f"between {below(low)} and {above(min(high, 1.0))}"
+    return f"{measured(estimate, half, scientific=True)}{TIE}±{TIE}{error_bar(half)}" if half else f"{estimate:.7e}"
+
+
+def band(interval: Difference) -> str:
+    """Where a relative difference lies on the course notes' scale; two words where the interval spans a limit."""
+    if math.isnan(interval.estimate):
+        return "unknown"
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return _band(interval.estimate)
+    least, most = _band(interval.low), _band(interval.high)
+    return least if least == most else f"between {least} and {most}"
+
+
+def _band(number: float) -> str:
+    return "good" if number < GOOD else "a bug" if number > BUG else "suspicious"
 
 
 def error_bar(size: float) -> str:
     """One digit of an error bar, rounded up."""
-    return _rounded(size, 0, ROUND_CEILING)
+    return _rounded(size * _SLACK, 0, ROUND_CEILING)
 
 
 def measured(number: float, error: float, *, digits: int = _DIGITS, scientific: bool = False) -> str:
@@ -127,11 +155,11 @@ def measured(number: float, error: float, *, digits: int = _DIGITS, scientific: 
 def with_bar(number: complex, error: float) -> str:
     """A measured derivative, real or complex, with its error bar where one is known."""
     bar = f"{TIE}±{TIE}{error_bar(error)}" if error > 0.0 and math.isfinite(error) else ""
-    if isinstance(number, complex):
-        text = measured(number.real, error)
+    text = measured(number.real, error)
+    if np.iscomplexobj(number):
         imaginary = measured(number.imag, error)
         return f"{text}{'' if imaginary.startswith('-') else '+'}{imaginary}j{bar}"
-    return measured(float(number), error) + bar
+    return text + bar
 
 
 def fitted(factor: tuple[float, float], *, bar: bool = True) -> str:

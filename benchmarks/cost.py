@@ -1,0 +1,146 @@
+"""What a check costs: evaluations and seconds, against going through the parameters one by one.
+
+The decision it rests on: the seconds of a check are held against the seconds of as many bare evaluations of the same
+cost in the same process, so that what the checker itself takes is seen; what is extrapolated says so.
+"""
+
+import argparse
+import os
+import time
+import warnings
+from typing import Any
+
+from running import THREADS
+
+os.environ.update(dict.fromkeys(THREADS, "1"))
+
+import numpy as np
+from peers import course_quotients
+from problems import Array, Problem, classifier, plant, residual_network
+from running import arguments, table, write
+
+import gradproof as gp
+
+SIZES = {"10k": (60, 80, 50, 20, 3), "100k": (200, 300, 120, 30, 3), "1M": (1000, 700, 400, 60, 3)}
+STEPS = {"10k": 300, "100k": 300, "1M": 100}
+# The slow checkers are timed on this many components and extrapolated to all.
+COMPONENTS = {"10k": 1000, "100k": 200, "1M": 30}
+TENSORS = 200
+
+
+def vector_cost(problem: Problem) -> tuple[Any, Array]:
+    """The cost of the flat vector, as the course notes and SciPy want it."""
+    shapes = [(name, value.shape, value.size) for name, value in problem.params.items()]
+
+    def value(x: Array) -> float:
+        params, start = {}, 0
+        for name, shape, size in shapes:
+            params[name] = x[start : start + size].reshape(shape)
+            start += size
+        return float(problem.cost(params))
+
+    return value, np.concatenate([value.ravel() for value in problem.params.values()])
+
+
+def loop_seconds(problem: Problem, components: int) -> float:
+    """Seconds of the course notes' loop over all parameters, extrapolated from some."""
+    value, x = vector_cost(problem)
+    start = time.perf_counter()
+    course_quotients(value, x, range(components))
+    return (time.perf_counter() - start) * x.size / components
+
+
+def scipy_seconds(problem: Problem, components: int) -> float:
+    """Seconds of ``approx_fprime`` over all parameters, extrapolated from some."""
+    from scipy.optimize import approx_fprime
+
+    value, x = vector_cost(problem)
+    start = time.perf_counter()
+    approx_fprime(x[:components], lambda part: value(np.concatenate([part, x[components:]])))
+    return (time.perf_counter() - start) * x.size / components
+
+
+def bare_seconds(problem: Problem, evaluations: int) -> float:
+    """Seconds of so many evaluations of the cost and nothing else."""
+    start = time.perf_counter()
+    for _ in range(evaluations):
+        problem.cost(problem.params)
+    return time.perf_counter() - start
+
+
+def measured(problem: Problem, grads: Any, seed: int) -> dict[str, Any]:
+    """One check in numbers."""
+    problem.cost(problem.params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = time.perf_counter()
+        report = gp.check(problem.cost, problem.params, grads, seed=seed)
+        seconds = time.perf_counter() - start
+    bare = bare_seconds(problem, report.evaluations)
+    return {
+        "parameters": problem.size,
+        "verdict": str(report.verdict),
+        "wrong": [name for name, part in report.tensors.items() if part.verdict == "wrong"],
+        "undecided": {name: part.reason for name, part in report.tensors.items() if part.verdict == "undecided"},
+        "evaluations": report.evaluations,
+        "high": max(part.difference.high for part in report.tensors.values()),
+        "seconds": seconds,
+        "bare": bare,
+        "ratio": seconds / bare,
+    }
+
+
+def network_rows(settings: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The tanh networks, each at initialisation and after training."""
+    rows = {}
+    for size in settings.sizes.split(","):
+        for state in ("random biases", "trained"):
+            problem = classifier(SIZES[size], "tanh", state, settings.seed, {"examples": 64, "steps": STEPS[size]})
+            row = measured(problem, problem.grads, settings.seed)
+            row["loop"] = loop_seconds(problem, COMPONENTS[size])
+            row["scipy"] = scipy_seconds(problem, COMPONENTS[size])
+            rows[f"{size} tanh, {'trained' if state == 'trained' else 'initial'}"] = row
+    return rows
+
+
+def residual_rows(settings: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The residual network, right and with one bias of 16 numbers off by 1e-3."""
+    problem = residual_network(TENSORS, settings.seed)
+    wrong = plant("bias x 1.001", problem, settings.seed)
+    return {
+        f"residual, {TENSORS} tensors, right": measured(problem, problem.grads, settings.seed),
+        f"residual, {TENSORS} tensors, {wrong.tensors[0]} x 1.001": measured(problem, wrong.grads, settings.seed),
+    }
+
+
+def main() -> int:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--sizes", help="some of 10k,100k,1M (default all; with --short 10k)")
+    settings = parser.parse_args()
+    settings.sizes = settings.sizes or ("10k" if settings.short else ",".join(SIZES))
+    rows = {**network_rows(settings), **residual_rows(settings)}
+    headers = ["network", "n", "verdict", "evaluations", "max high", "s", "s bare", "ratio"]
+    peers = ["loop s *", "x slower", "approx_fprime s *", "x slower"]
+    cells = [
+        [
+            name,
+            *[row[key] for key in ("parameters", "verdict", "evaluations", "high", "seconds", "bare", "ratio")],
+            *[cell for peer in ("loop", "scipy") for cell in (row.get(peer), slower(row, peer))],
+        ]
+        for name, row in rows.items()
+    ]
+    table("Cost of a check (* extrapolated from some components)", [*headers, *peers], cells)
+    for name, row in rows.items():
+        if row["wrong"] or row["undecided"]:
+            print(f"{name}: wrong {row['wrong']}, undecided {row['undecided']}")
+    write(settings.json, "cost", settings, rows)
+    return 0
+
+
+def slower(row: dict[str, Any], peer: str) -> float | None:
+    """How many times as long a peer takes."""
+    return float(row[peer] / row["seconds"]) if peer in row else None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,150 @@
+"""The claimed gradient, paired with the parameters by name.
+
+The decision behind it: what is wrong with the form of a gradient (a missing entry, a wrong shape, NaN) is a finding
+about that tensor and not an error, so that one slip does not hide what else is wrong. Only a claim of which nothing at
+all can be paired is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._errors import InputError
+from gradproof._records import Finding, Place, Tensor
+from gradproof._tree import Structure, pair
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What is claimed, tensor by tensor.
+
+    Attributes:
+        values: name to flat real coordinates; tensors without a usable claim are absent.
+        dtypes: name to the claim's dtype.
+        findings: what is wrong with the form of the claim.
+        notes: what a reader should know.
+    """
+
+    values: Mapping[str, NDArray[np.float64]]
+    dtypes: Mapping[str, np.dtype[Any]]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    def vector(self, tensors: Sequence[Tensor]) -> NDArray[np.float64]:
+        """All coordinates in the order of the tensors, zero where nothing is claimed."""
+        parts = [self.values.get(t.name, np.zeros(t.size)) for t in tensors]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+
+def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> Claims:
+    """Pairs a claimed gradient with the parameters.
+
+    Args:
+        grads: the user's nesting.
+        structure: the nesting of parameters.
+        tensors: the tensors that are checked.
+
+    Raises:
+        InputError: no entry can be paired, or one is paired with an integer parameter.
+    """
+    bare = structure.names == (structure.root,)
+    claimed = Structure.of(grads, structure.root if bare else "grads")
+    entries: dict[str, Any] = {leaf.name: leaf.value for leaf in claimed.leaves}
+    entries |= {name: value for name, value in claimed.statics if isinstance(value, np.ndarray | int)}
+    if bare and len(entries) == 1:
+        entries = {structure.root: next(iter(entries.values()))}
+    pairing = pair(structure.names, list(entries))
+    _refuse_integers(structure, [name for name in pairing.extra if name in entries])
+    if not pairing.pairs and structure.names:
+        raise InputError.of(
+            "pairing the claimed gradient with the parameters", "`grads`",
+            f"a nesting with the names {_names(structure.names)}", f"one with {_names(list(entries))}",
+            "Return the gradient in the same nesting as the parameters (W1 or dW1 for W1); "
+            "for a flat vector use gradproof.from_vector(vector, like=params).",
+        )  # fmt: skip
+    values: dict[str, NDArray[np.float64]] = {}
+    dtypes: dict[str, np.dtype[Any]] = {}
+    findings: list[Finding] = []
+    for tensor in tensors:
+        partner = pairing.pairs.get(tensor.name)
+        if partner is None:
+            findings.append(_contract(tensor, "missing", f"No gradient of {tensor.name} was given.",
+                                      f"Return an entry for {tensor.name}."))  # fmt: skip
+            continue
+        array = np.asarray(entries[partner])
+        dtypes[tensor.name] = array.dtype if array.dtype.kind in "fc" else np.dtype(np.float64)
+        found, flat = _flat(tensor, array, partner)
+        findings += found
+        if flat is not None:
+            values[tensor.name] = flat
+    notes = [f"Ignored what belongs to no parameter: {_names(pairing.extra)}."] if pairing.extra else []
+    return Claims(values, dtypes, tuple(findings), tuple(notes))
+
+
+def _flat(tensor: Tensor, array: NDArray[Any], partner: str) -> tuple[list[Finding], NDArray[np.float64] | None]:
+    """The claim as flat coordinates, with what is wrong with its form; None where it cannot be compared."""
+    found: list[Finding] = []
+    if array.shape != tensor.shape:
+        same = array.size == np.prod(tensor.shape, dtype=int) and _squeezed(array.shape) == _squeezed(tensor.shape)
+        message = f"The claimed gradient of {tensor.name} has shape {array.shape}, the parameter {tensor.shape}."
+        fix = f"Give {partner} the shape {tensor.shape}."
+        found.append(_contract(tensor, "layout" if same else "shape", message, fix, warn=same))
+        if not same:
+            return found, None
+    if array.dtype.kind == "c" and not tensor.complex:
+        if np.any(array.imag != 0):
+            message = f"The claimed gradient of {tensor.name} is complex, the parameter is real."
+            found.append(
+                _contract(tensor, "complex", message, f"Return the real part of {partner} where that is meant.")
+            )
+            return found, None
+        array = array.real
+    if array.dtype.kind in "iub":
+        message = (
+            f"The claimed gradient of {tensor.name} has the integer dtype {array.dtype}, which cannot hold fractions."
+        )
+        found.append(_contract(tensor, "integer", message, f"Create {partner} with a float dtype.", warn=True))
+    wide = array.astype(np.complex128 if tensor.complex else np.float64)
+    flat = np.ascontiguousarray(wide).reshape(-1).view(np.float64)
+    bad = ~np.isfinite(wide).reshape(tensor.shape)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.ndim else ()
+        at = f"{tensor.name}[{', '.join(map(str, index))}]" if index else tensor.name
+        value = "NaN" if np.isnan(wide).any() else "infinite"
+        message = f"The claimed gradient of {tensor.name} is not finite in {int(bad.sum())} of {bad.size} elements, first {at}."
+        place = Place(at if bad.sum() == 1 else f"{int(bad.sum())} elements of {tensor.name}", {tensor.name: bad}, True)
+        fix = f"Look for a division by zero, log(0), or an overflow where {partner} is computed."
+        found.append(Finding("contract", "error", (tensor.name,), place, message, fix, detail=value))
+        return found, None
+    return found, flat
+
+
+def _contract(tensor: Tensor, detail: str, message: str, fix: str, *, warn: bool = False) -> Finding:
+    place = Place(f"all of {tensor.name}", {tensor.name: np.ones(tensor.shape, dtype=bool)}, exact=not warn)
+    return Finding("contract", "warning" if warn else "error", (tensor.name,), place, message, fix, detail=detail)
+
+
+def _refuse_integers(structure: Structure, names: Sequence[str]) -> None:
+    statics = dict(structure.statics)
+    for static, partner in pair(list(statics), names).pairs.items():
+        value = statics[static]
+        got = (
+            f"an array of dtype {value.dtype}"
+            if isinstance(value, np.ndarray)
+            else f"the {type(value).__name__} {value}"
+        )
+        raise InputError.of(
+            f"pairing {partner} with the parameters", static, "a float array, as a gradient is claimed for it", got,
+            f"Convert it: {static}.astype(float); or leave {partner} out.",
+        )  # fmt: skip
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(list(names)[:8]) + (", ..." if len(names) > 8 else "") or "nothing"

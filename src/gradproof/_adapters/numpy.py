@@ -1,0 +1,234 @@
+"""A NumPy cost, its parameters and its claimed gradient, taken apart once and put back at the end.
+
+The decision behind it: everything that knows about nestings, dtypes and the user's habits is dealt with here, before
+any work; what goes on to the core is a flat vector, a flat claim and a function from one to a number.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._adapters.arrays import ArrayProblem, Point
+from gradproof._adapters.claims import Claims, read_claims
+from gradproof._adapters.randomness import Snapshot, sources
+from gradproof._adapters.user import Caller, argument_name, takes_parameters
+from gradproof._errors import InputError
+from gradproof._records import Tensor
+from gradproof._tree import Leaf, Structure, shared
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the user passed in, as one record."""
+
+    cost: Callable[..., Any]
+    params: Any
+    grads: Any
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] | None = None
+    has_aux: bool = False
+    only: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Session:
+    """A call taken apart.
+
+    Attributes:
+        call: what the user passed in.
+        caller: how the user's functions are called.
+        tensors: the tensors that are checked.
+        theta: their coordinates, float64.
+        start: the random state in reach when the check began.
+        frozen: the same, where it must be put back before each evaluation.
+    """
+
+    call: Call
+    caller: Caller
+    tensors: tuple[Tensor, ...]
+    theta: NDArray[np.float64]
+    start: Snapshot
+    frozen: Snapshot | None = None
+
+    @property
+    def callable_grads(self) -> bool:
+        """Whether the claim can be computed anew at other parameters."""
+        return self.call.grads is True or callable(self.call.grads)
+
+    @property
+    def native_dtypes(self) -> tuple[np.dtype[Any] | None, ...]:
+        """Dtypes that displaced parameters are rounded to: the user's own where they are written in place."""
+        if not self.caller.live:
+            return tuple(None for _ in self.tensors)
+        return tuple(None if t.dtype in ("float64", "complex128") else np.dtype(t.dtype) for t in self.tensors)
+
+    @property
+    def lower_precision(self) -> bool:
+        """Whether any parameter is kept in less than float64, and so evaluated at a float64 copy."""
+        return not self.caller.live and any(
+            np.finfo(t.dtype).eps > np.finfo(np.float64).eps for t in self.tensors if t.dtype
+        )
+
+    def freeze(self) -> "Session":
+        """The same session with randomness standing still."""
+        return replace(self, frozen=self.start)
+
+    def evaluate(self, work: NDArray[Any]) -> Any:
+        """The cost beside the point; NaN where it has none."""
+        if self.frozen is not None:
+            self.frozen.restore()
+        return self.caller.evaluate(work)
+
+    def at_point(self, theta: NDArray[Any]) -> Any:
+        """The cost at a point where it must be finite."""
+        if self.frozen is not None:
+            self.frozen.restore()
+        return self.caller.at_point(theta.copy())
+
+    def claims(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
+        """The claimed gradient at a point; where it was given as arrays, those arrays.
+
+        A callable is called right after the cost, under the same random state, as some costs leave behind what the
+        gradient needs.
+        """
+        grads = self.call.grads
+        if not self.callable_grads:
+            return read_claims(grads, self.caller.structure, self.tensors)
+        if self.frozen is not None:
+            self.frozen.restore()
+        returned = self.caller.call(self.call.cost, theta.copy(), native=native)
+        if grads is True:
+            return read_claims(returned[1], self.caller.structure, self.tensors)
+        if self.frozen is not None:
+            self.frozen.restore()
+        work = theta.copy()
+        try:
+            caller = replace(self.caller, live=self.caller.live and not takes_parameters(grads))
+            found = (
+                grads(self.call.params, *self.caller.args, **dict(self.caller.options or {}))
+                if self.caller.live and not caller.live
+                else self.caller.call(grads, work, native=native)
+            )
+        except Exception as error:
+            error.add_note("gradproof: raised by the claimed gradient, before anything was checked.")
+            raise
+        if not self.caller.live and not np.array_equal(work, theta, equal_nan=True):
+            raise InputError.of(
+                "computing the claimed gradient",
+                "the parameters it is given",
+                "left as they were",
+                "changed in place by the gradient",
+                "Make the backward pass work on copies, and update parameters after it.",
+            )
+        return read_claims(found, self.caller.structure, self.tensors)
+
+    def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_]) -> ArrayProblem:
+        """Lines through a point for the core."""
+        point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_dtypes)
+        return ArrayProblem(point, partial(_evaluate, self))
+
+    @contextmanager
+    def protected(self) -> Iterator[None]:
+        """Puts back random state and, where they are written in place, parameters, bit for bit, whatever happens."""
+        kept = [np.array(leaf.value, copy=True) for leaf in self.caller.structure.leaves] if self.caller.live else []
+        try:
+            yield
+        finally:
+            for leaf, value in zip(self.caller.structure.leaves, kept, strict=False):
+                np.copyto(leaf.value, value)
+            self.start.restore()
+
+
+def _evaluate(session: Session, work: NDArray[Any]) -> Any:
+    return session.evaluate(work)
+
+
+def open_session(call: Call) -> Session:
+    """Takes a call apart, refusing what cannot be checked before the cost is evaluated.
+
+    Raises:
+        InputError: what was passed in cannot be checked.
+    """
+    if not callable(call.cost):
+        raise InputError.of(
+            "setting up the check", "`cost`", "a function", f"a {type(call.cost).__name__}", "Pass the function itself."
+        )
+    if call.grads is None:
+        raise InputError.of(
+            "setting up the check", "`grads`", "the claimed gradient", "None",
+            "NumPy has no reverse mode of its own: pass the gradient, or a function that computes it.",
+        )  # fmt: skip
+    live = not takes_parameters(call.cost)
+    root = "params" if live else argument_name(call.cost)
+    structure = Structure.of(call.params, root)
+    if not structure.leaves and not structure.statics:
+        raise InputError.of(
+            f"reading {root}", root, "a float array or a nesting of float arrays",
+            f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to.",
+        )  # fmt: skip
+    if live:
+        _writable(structure.leaves)
+    moved, tensors, offset = [], [], 0
+    for leaf in structure.leaves:
+        if not _chosen(leaf.name, call):
+            moved.append(None)
+            continue
+        tensor = _tensor(leaf, offset)
+        offset += tensor.size
+        tensors.append(tensor)
+        moved.append(tensor)
+    if not tensors and structure.leaves:
+        raise InputError.of(
+            "choosing what to check", "the names left by `only` and `exclude`", f"some of {_list(structure.names)}",
+            "none", "Mend the patterns.",
+        )  # fmt: skip
+    caller = Caller(
+        call.cost, structure, tuple(moved), call.args, call.options, live, call.has_aux or call.grads is True
+    )
+    theta = np.concatenate([_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t] or [[]])
+    found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
+    return Session(call, caller, tuple(tensors), theta, Snapshot.of(found))
+
+
+def _chosen(name: str, call: Call) -> bool:
+    wanted = not call.only or any(fnmatchcase(name, pattern) for pattern in call.only)
+    return wanted and not any(fnmatchcase(name, pattern) for pattern in call.exclude)
+
+
+def _tensor(leaf: Leaf, offset: int) -> Tensor:
+    array = leaf.array
+    pairs = array.dtype.kind == "c"
+    return Tensor(leaf.name, array.shape, array.size * (2 if pairs else 1), offset, array.dtype.name, pairs)
+
+
+def _coordinates(leaf: Leaf) -> NDArray[np.float64]:
+    array = np.ascontiguousarray(leaf.array)
+    if array.dtype.kind == "c":
+        return array.astype(np.complex128).reshape(-1).view(np.float64)
+    return array.astype(np.float64).reshape(-1)
+
+
+def _writable(leaves: Sequence[Leaf]) -> None:
+    doing = "setting up a check of a cost that takes no parameters"
+    for leaf in leaves:
+        if not isinstance(leaf.value, np.ndarray) or not leaf.value.flags.writeable:
+            got = "read-only" if isinstance(leaf.value, np.ndarray) else f"a {type(leaf.value).__name__}"
+            raise InputError.of(
+                doing, leaf.name, "a writable array that the cost reads", got,
+                "Pass the arrays themselves, or let the cost take the parameters as its argument.",
+            )  # fmt: skip
+    for first, second in shared(leaves):
+        raise InputError.of(
+            doing, f"{first} and {second}", "arrays of their own", "parts of the same memory", "Pass the array once."
+        )
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -1,0 +1,197 @@
+"""The user's cost and gradient as they are called: what they are given, what they may return.
+
+The decision behind it: everything a cost can do wrong (return nothing, an array, NaN; change its parameters; raise
+beside the point) is met here, at the edge, so that the core is only ever handed a number or NaN.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._errors import InputError
+from gradproof._records import Tensor
+from gradproof._tree import Kind, Leaf, Structure
+
+
+@dataclass(frozen=True)
+class Caller:
+    """How the user's functions are called.
+
+    Attributes:
+        cost: the user's cost.
+        structure: the nesting of parameters.
+        moved: for each leaf its tensor, or None where it is left alone.
+        args: positional arguments after the parameters.
+        options: keyword arguments.
+        live: whether the functions take no parameters and read the user's own arrays.
+        paired: whether the cost returns (cost, something).
+    """
+
+    cost: Callable[..., Any]
+    structure: Structure
+    moved: tuple[Tensor | None, ...]
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] | None = None
+    live: bool = False
+    paired: bool = False
+
+    def present(self, work: NDArray[Any]) -> list[Any]:
+        """The flat vector as the user's leaves: views where possible, in the precision of the vector."""
+        return [self._leaf(leaf, tensor, work) for leaf, tensor in zip(self.structure.leaves, self.moved, strict=True)]
+
+    def _leaf(self, leaf: Leaf, tensor: Tensor | None, work: NDArray[Any]) -> Any:
+        if tensor is None:
+            if leaf.kind is not Kind.ARRAY:
+                return leaf.value
+            kind = np.result_type(work.dtype, 1j) if np.iscomplexobj(leaf.value) else work.dtype
+            return np.array(leaf.value, dtype=kind)
+        part = work[tensor.offset : tensor.offset + tensor.size]
+        if tensor.complex:
+            part = part.view(np.result_type(work.dtype, 1j))
+        if leaf.kind is Kind.PYTHON_FLOAT:
+            return float(part[0]) if work.dtype == np.float64 else part[0]
+        if leaf.kind is Kind.PYTHON_COMPLEX:
+            return complex(part[0]) if work.dtype == np.float64 else part[0]
+        if leaf.kind is Kind.NUMPY_SCALAR:
+            return part[0]
+        array = part.reshape(tensor.shape)
+        flags = leaf.array.flags
+        return np.asfortranarray(array) if flags.f_contiguous and not flags.c_contiguous else array
+
+    def call(self, function: Callable[..., Any], work: NDArray[Any], *, native: bool = False) -> Any:
+        """Calls one of the user's functions at the parameters in a vector.
+
+        Args:
+            function: the cost or the claimed gradient.
+            work: all moved coordinates.
+            native: hand over the parameters in the user's own dtypes.
+        """
+        options = dict(self.options or {})
+        values = self.present(work)
+        if self.live:
+            for leaf, value in zip(self.structure.leaves, values, strict=True):
+                np.copyto(leaf.value, value, casting="unsafe")
+            return function(*self.args, **options)
+        if native:
+            values = [_own(leaf, value) for leaf, value in zip(self.structure.leaves, values, strict=True)]
+        return function(self.structure.rebuild(values), *self.args, **options)
+
+    def evaluate(self, work: NDArray[Any]) -> Any:
+        """The cost beside the point: a number, or NaN where it raises or is no finite number."""
+        with np.errstate(all="ignore"):
+            try:
+                returned = self.call(self.cost, work)
+            except Exception:  # whatever it raises, the point is outside the cost's domain
+                return np.nan
+        value = scalar(returned[0] if self.paired else returned)
+        return np.nan if value is None or not np.isfinite(value) else value
+
+    def at_point(self, work: NDArray[Any]) -> Any:
+        """The cost at the point itself, where only a finite number will do.
+
+        Raises:
+            InputError: it is something else; what the cost raises goes through with a note.
+        """
+        before = work.copy()
+        try:
+            returned = self.call(self.cost, work)
+        except Exception as error:
+            error.add_note("gradproof: raised by the cost at the given parameters, before anything was checked.")
+            raise
+        if not self.live:
+            self._unchanged(before, work)
+        return self._checked(returned, before)
+
+    def _checked(self, returned: Any, work: NDArray[Any]) -> Any:
+        doing, what = "evaluating the cost at the given parameters", "what the cost returns"
+        if self.paired:
+            if not (isinstance(returned, tuple | list) and len(returned) == 2):
+                raise InputError.of(
+                    doing, what, "a pair (cost, ...)", _described(returned), "Drop grads=True or has_aux=True."
+                )
+            returned = returned[0]
+        value = scalar(returned)
+        if value is None:
+            size = np.size(returned) if isinstance(returned, np.ndarray | list | tuple) else 1
+            todo = (
+                "For a function with several values use gradproof.check_function, or sum them up to one cost."
+                if size != 1
+                else "Return the cost itself."
+            )
+            raise InputError.of(doing, what, "one real number", _described(returned), todo)
+        if not np.isfinite(value):
+            ranges = ", ".join(
+                f"{t.name} in [{np.min(part):.3g}, {np.max(part):.3g}]"
+                for t in self.moved
+                if t is not None and (part := work[t.offset : t.offset + t.size]).size
+            )
+            raise InputError.of(
+                doing, "the cost", "finite", f"{value} with {ranges}", "Choose parameters at which the cost is finite."
+            )
+        return value
+
+    def _unchanged(self, before: NDArray[Any], after: NDArray[Any]) -> None:
+        different = ~((before == after) | (np.isnan(before) & np.isnan(after)))
+        for tensor in self.moved:
+            if tensor is not None and different[tensor.offset : tensor.offset + tensor.size].any():
+                raise InputError.of(
+                    "evaluating the cost at the given parameters",
+                    tensor.name,
+                    "left as it was",
+                    "changed in place by the cost",
+                    "Make the cost work on a copy: `W = W - ...` in place of `W -= ...`.",
+                )
+
+
+def _own(leaf: Leaf, value: Any) -> Any:
+    if leaf.kind is Kind.ARRAY:
+        return np.asarray(value).astype(leaf.value.dtype)
+    return type(leaf.value)(value)
+
+
+def scalar(returned: Any) -> Any:
+    """A cost as a real scalar in its own precision; None where it is none."""
+    if isinstance(returned, bool | np.bool_ | str | bytes) or returned is None:
+        return None
+    if isinstance(returned, int | float | np.floating | np.integer):
+        return returned
+    if isinstance(returned, complex | np.complexfloating):
+        return None
+    try:
+        array = np.asarray(returned)
+    except Exception:  # an object that pretends to be an array
+        return None
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        return None
+    return array.reshape(())[()]
+
+
+def _described(returned: Any) -> str:
+    if isinstance(returned, np.ndarray):
+        return f"an array of shape {returned.shape} and dtype {returned.dtype}"
+    if isinstance(returned, str | float | int | complex) or returned is None:
+        return f"{returned!r}"[:60]
+    return f"a {type(returned).__name__}"
+
+
+def takes_parameters(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with one positional argument; a function that cannot tell is taken to."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional or p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+
+
+def argument_name(function: Callable[..., Any], fallback: str = "params") -> str:
+    """The user's name for the parameters: the first argument of the cost."""
+    try:
+        names: Sequence[str] = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return fallback
+    return names[0] if names else fallback

@@ -1,0 +1,133 @@
+"""The check, from what the user passed in to the report.
+
+The decision behind it: the function below reads like the picture of the house. It holds no numerics and no text layout;
+each line hands what it has to a room and takes a record back.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gradproof._adapters.numpy import Call, open_session
+from gradproof._errors import InputError
+from gradproof._evaluation import Mapper, Meter, mapper
+from gradproof._pipeline.course import classic
+from gradproof._pipeline.exhaustive import exhaustive
+from gradproof._pipeline.options import Options, read_budget, read_patterns
+from gradproof._pipeline.probing import probing
+from gradproof._pipeline.reporting import report_of, switched_off
+from gradproof._records import Report
+
+#: The methods that ``method=`` names.
+METHODS = ("auto", "probe", "exhaustive", "classic")
+
+
+def check(
+    cost: Callable[..., Any],
+    params: Any,
+    grads: Any = None,
+    *,
+    args: Sequence[Any] = (),
+    data: Any = None,
+    options: Mapping[str, Any] | None = None,
+    tolerance: float | Mapping[str, float] | None = None,
+    method: str | None = None,
+    budget: int | str | None = None,
+    seed: int | None = None,
+    workers: Any = None,
+    vectorized: bool = False,
+    has_aux: bool = False,
+    only: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Report:
+    """Judges a claimed gradient of a cost.
+
+    Args:
+        cost: ``cost(params, *args, *data, **options) -> float``; a 0-d array or one-element array will do. With
+            ``grads=True`` it returns ``(cost, grads)``, with ``has_aux=True`` ``(cost, anything)``. A cost that takes no
+            argument reads live arrays: ``params`` are those arrays, written in place and restored bit for bit.
+        params: a float array, or any nesting of dicts, lists, tuples, named tuples and dataclasses of float arrays of
+            any shape and float or complex dtype; Python floats count. Left unchanged.
+        grads: the claimed gradient in the same nesting, a callable ``(params, *args, *data, **options) -> nesting``,
+            or True. ``dW1`` pairs with ``W1``. Complex: dcost/dRe + i dcost/dIm.
+        args: positional arguments passed on, never varied.
+        data: the batch: a tuple of arrays (or one array), passed on after ``args``.
+        options: keyword arguments for both functions.
+        tolerance: the relative difference per tensor that must never pass, or a mapping of name patterns to such
+            numbers. Default 1e-5 for float64 claims, 1e-3 for float32, 2e-2 for float16.
+        method: ``"auto"`` (probes, then the elements of small wrong tensors), ``"probe"`` (probes alone),
+            ``"exhaustive"`` (every component with its error bar), ``"classic"`` (the course notes' arithmetic).
+        budget: most cost evaluations, or seconds as ``"30s"``.
+        seed: of the random directions; default 0.
+        workers: a number of processes, a map-like callable or a ``concurrent.futures.Executor``.
+        vectorized: whether the cost accepts a leading axis of parameter sets and returns one cost each.
+        has_aux: whether the cost returns ``(cost, anything)``.
+        only: patterns of tensor names to check.
+        exclude: patterns of tensor names to leave alone.
+        progress: called with the number of evaluations so far.
+
+    Returns:
+        The report; ``bool(report)`` is whether the gradient was proven correct.
+
+    Raises:
+        InputError: what was passed in cannot be checked. What the cost raises at the given parameters goes through.
+    """
+    began = time.perf_counter()
+    chosen = Options(
+        method=_method(method),
+        tolerance=tolerance,
+        seed=0 if seed is None else int(seed),
+        vectorized=vectorized,
+    )
+    batch = () if data is None else tuple(data) if isinstance(data, tuple | list) else (data,)
+    call = Call(
+        cost, params, grads, (*args, *batch), options, has_aux, read_patterns("only", only),
+        read_patterns("exclude", exclude),
+    )  # fmt: skip
+    evaluations, seconds = read_budget(budget)
+    meter = Meter(evaluations, seconds, progress)
+    if os.environ.get("GRADPROOF", "").lower() == "off":
+        return switched_off(call, chosen)
+    session = open_session(call)
+    with session.protected(), _workers(workers) as spread:
+        if chosen.method == "classic":
+            found = classic(session, chosen, meter)
+        elif chosen.method == "exhaustive":
+            found = exhaustive(session, chosen, meter, spread)
+        else:
+            found = probing(session, chosen, meter, spread)
+    return report_of(found, chosen, meter.count, time.perf_counter() - began)
+
+
+def _method(method: str | None) -> str:
+    name = method or "auto"
+    if name not in METHODS:
+        raise InputError.of(
+            "setting up the check", "`method`", "one of " + ", ".join(METHODS), repr(method), "Choose one of them."
+        )
+    return name
+
+
+class _workers:
+    """Workers for the time of a check: processes of our own are started and stopped, others left as they are."""
+
+    def __init__(self, workers: Any) -> None:
+        self._given = workers
+        self._own: Any = None
+
+    def __enter__(self) -> Mapper | None:
+        if self._given is None or self._given == 1:
+            return None
+        if isinstance(self._given, int) and not isinstance(self._given, bool):
+            from concurrent.futures import ProcessPoolExecutor
+            from multiprocessing import get_context
+
+            self._own = ProcessPoolExecutor(self._given, mp_context=get_context("spawn"))
+            return mapper(self._own)
+        return mapper(self._given)
+
+    def __exit__(self, *_: object) -> None:
+        if self._own is not None:
+            self._own.shutdown(wait=True, cancel_futures=True)

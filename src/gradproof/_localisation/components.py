@@ -1,0 +1,120 @@
+"""Elements measured one by one, each with its own error bar.
+
+The decision behind it: this is the course notes' loop with a ladder in place of its fixed step. It is what the
+exhaustive method does everywhere, and what the automatic one does where a wrong tensor is small.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._problem import Problem
+from gradproof._records import Component, Direction, Estimate, Part, Tensor, Weighting
+from gradproof._reference import Reference
+
+#: Coordinates measured side by side: enough for a batch to pay, few enough that a budget is met closely.
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Coordinates of one tensor and the mismatch measured at each.
+
+    Attributes:
+        tensor: the tensor's place in the problem.
+        coordinates: which coordinates.
+        estimates: what was measured.
+    """
+
+    tensor: int
+    coordinates: NDArray[np.intp]
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def mismatch(self) -> NDArray[np.float64]:
+        """Claimed minus reference at each coordinate."""
+        return np.array([e.mismatch for e in self.estimates])
+
+    @property
+    def bars(self) -> NDArray[np.float64]:
+        """Error bar at each coordinate."""
+        return np.array([e.bar for e in self.estimates])
+
+
+def measure_components(
+    reference: Reference, tensor: int, coordinates: Sequence[int], scale: float, target: float
+) -> Iterator[Measured]:
+    """Measures coordinates of one tensor in batches.
+
+    Args:
+        reference: where slopes come from.
+        tensor: the tensor's place in the problem.
+        coordinates: which of its coordinates.
+        scale: step scale.
+        target: error bar to aim at, in units of the gradient.
+    """
+    step = None
+    for first in range(0, len(coordinates), BATCH):
+        batch = list(coordinates[first : first + BATCH])
+        rays = [Direction((), (Part(tensor, scale, Weighting.UNIT, start=c, stop=c + 1),)) for c in batch]
+        raw = reference.measure(rays, target * scale, step)
+        estimates = tuple(_unscaled(e, scale) for e in raw)
+        yield Measured(tensor, np.array(batch, dtype=np.intp), estimates)
+
+
+def _unscaled(estimate: Estimate, scale: float) -> Estimate:
+    return Estimate(
+        estimate.mismatch / scale,
+        estimate.bar / scale,
+        estimate.slope / scale,
+        estimate.step,
+        estimate.noise / scale,
+        estimate.truncation / scale,
+        estimate.kink / scale,
+        estimate.kink_here / scale,
+        estimate.hidden / scale,
+        estimate.jump,
+        estimate.evaluations,
+    )
+
+
+def rows(problem: Problem, measured: Sequence[Measured], offsets: Mapping[str, int]) -> list[Component]:
+    """Measured coordinates as components, largest mismatch first.
+
+    A complex element stands for two coordinates; it is listed once both were measured.
+
+    Args:
+        problem: the problem they belong to.
+        measured: the coordinates.
+        offsets: where each tensor starts in the user's flat vector.
+    """
+    found: list[Component] = []
+    for batch in measured:
+        tensor = problem.tensors[batch.tensor]
+        known = dict(zip(batch.coordinates.tolist(), batch.estimates, strict=True))
+        for coordinate, estimate in known.items():
+            component = _component(tensor, coordinate, estimate, known, offsets[tensor.name])
+            if component is not None:
+                found.append(component)
+    return sorted(found, key=lambda c: -abs(c.mismatch) if math.isfinite(abs(c.mismatch)) else -math.inf)
+
+
+def _component(
+    tensor: Tensor, coordinate: int, real: Estimate, known: Mapping[int, Estimate], offset: int
+) -> Component | None:
+    element, claimed, mismatch, bar = coordinate, complex(real.slope), complex(real.mismatch), real.bar
+    if tensor.complex:
+        imaginary = known.get(coordinate + 1)
+        if coordinate % 2 or imaginary is None:
+            return None
+        element = coordinate // 2
+        claimed += 1j * imaginary.slope
+        mismatch += 1j * imaginary.mismatch
+        bar = math.hypot(bar, imaginary.bar)
+    index = tuple(int(i) for i in np.unravel_index(element, tensor.shape)) if tensor.shape else ()
+    if tensor.complex:
+        return Component(tensor.name, index, offset + element, claimed, claimed - mismatch, bar)
+    return Component(tensor.name, index, offset + element, claimed.real, (claimed - mismatch).real, bar)

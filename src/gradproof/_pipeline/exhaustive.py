@@ -1,0 +1,143 @@
+"""Every component with its own error bar: the course notes' loop with better steps.
+
+The decision behind it: bounds on a tensor's mismatch follow from the bars of its elements without any probability, so
+this is the method that others can be held against.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gradproof._adapters.numpy import Session
+from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
+from gradproof._localisation.components import Measured, measure_components, rows
+from gradproof._pipeline.options import Options
+from gradproof._pipeline.point import Place0, prepare, stand_still, unsteady_claims
+from gradproof._pipeline.probing import REASONS, flat_offsets
+from gradproof._pipeline.reporting import Found, unexplained
+from gradproof._records import Components, Difference, Estimate, Finding, Place, Tensor, TensorReport, Verdict
+from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY
+from gradproof._verdict.settle import default_scales
+
+#: Components kept for the list of the worst.
+KEPT = 1000
+
+
+def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper | None) -> Found:
+    """Measures every component."""
+    still = stand_still(session, meter)
+    session = still.session
+    claims = session.claims(session.theta)
+    findings = [*claims.findings, *unsteady_claims(session, claims, 1e-5)]
+    notes = [*claims.notes]
+    if still.random is not None:
+        notes.append("The cost draws random numbers; one pattern was frozen for the check.")
+    place = prepare(still, session.theta, claims, options, (meter, spread))
+    scales = default_scales([c.stats for c in place.claimed])
+    tensors, absolute, batches = [], [], []
+    exhausted = False
+    for i, t in enumerate(session.tensors):
+        measured: list[Measured] = []
+        if t.name in claims.values and not exhausted:
+            target = place.claimed[i].aim.aim / 10.0 * (place.claimed[i].stats.claim or 1.0) / math.sqrt(max(t.size, 1))
+            moving = np.flatnonzero(~place.fixed[t.offset : t.offset + t.size]).tolist()
+            try:
+                for batch in measure_components(place.reference, i, moving, scales[i], target):
+                    measured.append(batch)
+            except BudgetExhaustedError:
+                exhausted = True
+                notes.append(f"The budget ran out in {t.name}.")
+        report, row = _judged(place, i, t, measured, exhausted)
+        broken = [f for f in findings if t.name in f.tensors and f.severity == "error"]
+        if broken:
+            wrong = Verdict.WRONG
+            report = TensorReport(
+                t.name, t.shape, wrong, report.difference, broken[0].message, report.tolerance, report.size
+            )
+        tensors.append(report)
+        absolute.append(row)
+        batches += measured
+    found = Found(tensors, absolute, findings, notes=notes)
+    listed = rows(place.reference.evaluator.problem, batches, flat_offsets(session))
+    found.components = Components(tuple(listed[:KEPT]), len(listed), sum(t.size for t in tensors))
+    blamed = {name for f in findings if f.severity == "error" for name in f.tensors}
+    for finding in unexplained(session, tensors, blamed):
+        found.findings.append(_placed(finding, place, batches))
+    return found
+
+
+def _placed(finding: Finding, place: Place0, batches: Sequence[Measured]) -> Finding:
+    """The finding with its exact place, every element of its tensor having been measured."""
+    name = finding.tensors[0]
+    i = next(i for i, t in enumerate(place.reference.evaluator.problem.tensors) if t.name == name)
+    tensor = place.reference.evaluator.problem.tensors[i]
+    wrong = np.zeros(tensor.size, dtype=bool)
+    for batch in batches:
+        if batch.tensor == i:
+            wrong[batch.coordinates] = np.abs(batch.mismatch) > batch.bars
+    mask = (wrong.reshape(-1, 2).any(1) if tensor.complex else wrong).reshape(tensor.shape)
+    count = int(mask.sum())
+    text = f"all of {name}" if count == mask.size else f"{count} of {mask.size} elements of {name}"
+    if count == 1 and tensor.shape:
+        text = f"{name}[{', '.join(str(int(k)) for k in np.argwhere(mask)[0])}]"
+    return replace(finding, where=Place(text, {name: mask}, exact=True))
+
+
+def _judged(
+    place: Place0, i: int, tensor: Tensor, measured: Sequence[Measured], exhausted: bool
+) -> tuple[TensorReport, tuple[float, float, float, float, float]]:
+    known = place.claimed[i]
+    elements = tensor.size // 2 if tensor.complex else tensor.size
+    estimates = [e for batch in measured for e in batch.estimates]
+    claim = known.stats.claim
+    if len(estimates) < known.stats.moving:
+        reason = REASONS["budget"] if exhausted else "nothing is claimed for it"
+        difference = Difference(math.nan, 0.0, 1.0)
+        report = TensorReport(
+            tensor.name, tensor.shape, Verdict.UNDECIDED, difference, reason, known.aim.tolerance, elements
+        )
+        return report, (0.0, math.inf, math.nan, claim, claim)
+    off = np.array([e.mismatch for e in estimates])
+    bars = np.array([e.bar for e in estimates])
+    low, high = _norm(np.maximum(0.0, np.abs(off) - bars)), _norm(np.abs(off) + bars)
+    sure = _norm(np.array([_sure(e) for e in estimates]))
+    reference = _norm(np.array([e.slope for e in estimates]) - off)
+    estimate = _norm(off)
+    total = claim + reference
+    number = estimate / total if total else 0.0
+    difference = Difference(number, _at(low, claim, reference, -1), _at(high, claim, reference, 1))
+    zero = claim == 0.0 and low == 0.0
+    if _at(sure, claim, reference, -1) > known.aim.wrong:
+        verdict, reason = Verdict.WRONG, ""
+    elif difference.high <= known.aim.tolerance:
+        verdict, reason = Verdict.CORRECT, ""
+    elif zero:
+        verdict, reason = Verdict.CORRECT, "claim and reference are both zero to the cost's own rounding"
+    else:
+        verdict = Verdict.UNDECIDED
+        reason = REASONS["kink" if any(e.kink > 0.0 for e in estimates) else "noise"]
+    report = TensorReport(tensor.name, tensor.shape, verdict, difference, reason, known.aim.tolerance, elements)
+    return report, (low, high, estimate, claim, reference)
+
+
+def _sure(estimate: Estimate) -> float:
+    """What is left of an element's mismatch once its bar and the kinks seen are taken off."""
+    if estimate.kink > 0.0 and abs(estimate.mismatch) < KINK_MARGIN * estimate.bar:
+        return 0.0
+    if estimate.jump > 0.0:
+        return 0.0
+    return max(0.0, abs(estimate.mismatch) - estimate.bar - KINK_PENALTY * estimate.kink_here)
+
+
+def _norm(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    return float(np.linalg.norm(values)) if values.size else 0.0
+
+
+def _at(mismatch: float, claim: float, reference: float, side: int) -> float:
+    """The course notes' number for a bound on the mismatch."""
+    if mismatch == 0.0:
+        return 0.0
+    total = 2.0 * claim + mismatch if side < 0 else claim + max(reference, claim - mismatch)
+    return min(1.0, mismatch / total) if total > 0.0 and math.isfinite(mismatch) else 1.0

@@ -1,0 +1,82 @@
+"""What the user chose, read and refused before any work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from gradproof._errors import InputError
+
+#: The course notes' good number: what a smooth float64 cost is pushed below.
+AIM = 1e-7
+#: Default tolerance by the precision of the claim: what its own rounding reaches in a deep or trained network.
+TOLERANCES = ((1e-15, 1e-5), (1e-6, 1e-3), (2e-3, 2e-2), (1.0, 1e-1))
+#: Share of the tolerance above which a proven mismatch of a float64 claim is wrong; lower precision gets all of it.
+WRONG_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one check."""
+
+    method: str
+    tolerance: float | Mapping[str, float] | None
+    seed: int
+    vectorized: bool
+
+    def tolerance_of(self, name: str, dtype: np.dtype[Any]) -> float:
+        """The relative difference of a tensor that must never pass."""
+        given = self.tolerance
+        if isinstance(given, Mapping):
+            given = next((value for pattern, value in given.items() if fnmatchcase(name, pattern)), None)
+        if given is not None:
+            return _positive(given)
+        epsilon = float(np.finfo(dtype).eps)
+        return next(tolerance for limit, tolerance in TOLERANCES if epsilon < limit)
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, int | float | np.floating) and not isinstance(value, bool) and 0.0 < float(value) < 1.0:
+        return float(value)
+    raise InputError.of(
+        "setting up the check", "`tolerance`", "a number between 0 and 1, or a mapping of name patterns to such",
+        repr(value), "Leave it out for the default, 1e-5 for float64 claims.",
+    )  # fmt: skip
+
+
+def read_budget(budget: Any) -> tuple[int | None, float | None]:
+    """Most evaluations and most seconds."""
+    if budget is None:
+        return None, None
+    if isinstance(budget, int | np.integer) and not isinstance(budget, bool) and budget > 0:
+        return int(budget), None
+    if isinstance(budget, str) and budget.endswith("s"):
+        try:
+            seconds = float(budget[:-1])
+        except ValueError:
+            seconds = -1.0
+        if seconds > 0.0:
+            return None, seconds
+    raise InputError.of(
+        "setting up the check", "`budget`", 'a positive number of evaluations or seconds as "30s"', repr(budget),
+        "Pass for example budget=500.",
+    )  # fmt: skip
+
+
+def read_patterns(name: str, patterns: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Name patterns as a tuple."""
+    if patterns is None:
+        return ()
+    given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    for pattern in given:
+        if not isinstance(pattern, str):
+            raise InputError.of(
+                "setting up the check",
+                f"`{name}`",
+                "a name pattern or several",
+                repr(pattern),
+                'Pass for example "W*".',
+            )
+    return given

@@ -1,0 +1,152 @@
+"""The point of a check: its cost, whether the cost stands still, what is claimed there, and how noisy the cost is."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._adapters.claims import Claims
+from gradproof._adapters.numpy import Session
+from gradproof._evaluation import Evaluator, Mapper, Meter
+from gradproof._pipeline.options import AIM, WRONG_SHARE, Options
+from gradproof._records import Finding, Noise, Place
+from gradproof._reference import Reference, take_pilot
+from gradproof._verdict.judge import Aim
+from gradproof._verdict.settle import Claimed, part_of_pilot
+
+#: Relative differences of repeated evaluations up to this are the order of summation, not randomness.
+SUMMATION = 1e-13
+
+
+@dataclass(frozen=True)
+class Stillness:
+    """Whether two evaluations at one point agree.
+
+    Attributes:
+        session: with randomness frozen, where there was any.
+        cost: the cost at the point.
+        spread: how far evaluations still differ.
+        random: names of the sources the cost draws from; None where it draws from none.
+    """
+
+    session: Session
+    cost: Any
+    spread: float
+    random: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Place0:
+    """A point made ready for probes in one precision.
+
+    Attributes:
+        reference: measures slopes there.
+        claims: the claimed gradient.
+        claimed: norms and aims by tensor.
+        fixed: coordinates that stay where they are.
+        theta: the point.
+    """
+
+    reference: Reference
+    claims: Claims
+    claimed: tuple[Claimed, ...]
+    fixed: NDArray[np.bool_]
+    theta: NDArray[Any]
+
+
+def stand_still(session: Session, meter: Meter) -> Stillness:
+    """Evaluates the cost three times; where that differs, freezes the random state and looks again."""
+    values = [session.at_point(session.theta) for _ in range(3)]
+    meter.spend(3)
+    spread = _spread(values)
+    if spread == 0.0:
+        return Stillness(session, values[0], 0.0, None)
+    names = tuple(session.start.moved())
+    frozen = session.freeze()
+    again = [frozen.at_point(frozen.theta) for _ in range(2)]
+    meter.spend(2)
+    if _spread(again) <= SUMMATION * abs(float(again[0])):
+        if not names and spread <= SUMMATION * abs(float(values[0])):
+            return Stillness(session, values[0], spread, None)
+        return Stillness(frozen, again[0], _spread(again), names)
+    return Stillness(session, values[0], max(spread, _spread(again)), None)
+
+
+def _spread(values: Sequence[Any]) -> float:
+    return float(max(values) - min(values))
+
+
+def aims(session: Session, claims: Claims, options: Options) -> list[Aim]:
+    """What each tensor's verdict is held against."""
+    found = []
+    for tensor in session.tensors:
+        dtype = claims.dtypes.get(tensor.name, np.dtype(np.float64))
+        tolerance = options.tolerance_of(tensor.name, dtype)
+        fine = np.finfo(dtype).eps < 1e-15
+        aim = min(AIM, tolerance) if fine else tolerance / 10.0
+        found.append(Aim(tolerance, tolerance * WRONG_SHARE if fine else tolerance, aim))
+    return found
+
+
+def prepare(
+    still: Stillness,
+    theta: NDArray[Any],
+    claims: Claims,
+    options: Options,
+    tools: tuple[Meter, Mapper | None],
+    fixed: NDArray[np.bool_] | None = None,
+) -> Place0:
+    """Makes a point ready: lines through it, norms, and the cost's noise."""
+    session = still.session
+    held = ~np.isfinite(theta) if fixed is None else fixed
+    problem = session.problem(theta, claims, held)
+    spread_out = None if session.frozen is not None or session.caller.live else tools[1]
+    evaluator = Evaluator(problem, tools[0], spread_out)
+    cost = still.cost if theta is session.theta else session.at_point(theta)
+    roundoff = [float(np.finfo(claims.dtypes.get(t.name, np.dtype(np.float64))).eps) / 2.0 for t in session.tensors]
+    aim = aims(session, claims, options)
+    known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))
+    parts = part_of_pilot(known)
+    if parts:
+        noise = take_pilot(evaluator, parts, 7_919 + options.seed, cost)
+    else:
+        noise = Noise(0.0, problem.epsilon, 1.0, cost)
+    if still.spread > noise.sigma:
+        noise = replace(noise, sigma=still.spread, step=_noisy_step(still.spread, float(cost), noise.step))
+    return Place0(Reference(evaluator, noise), claims, known, held, theta)
+
+
+def _noisy_step(spread: float, cost: float, step: float) -> float:
+    return max(step, 3.0 * min(1e-3, spread / (abs(cost) or 1.0)) ** (1.0 / 3.0))
+
+
+def unsteady_claims(session: Session, claims: Claims, tolerance: float) -> tuple[Finding, ...]:
+    """Calls a gradient function a second time at the same point and compares."""
+    if not session.callable_grads:
+        return ()
+    again = session.claims(session.theta)
+    found = []
+    for tensor in session.tensors:
+        first, second = claims.values.get(tensor.name), again.values.get(tensor.name)
+        if first is None or second is None or np.array_equal(first, second):
+            continue
+        size = float(np.linalg.norm(first) + np.linalg.norm(second))
+        off = float(np.linalg.norm(first - second)) / size if size else 0.0
+        if math.isfinite(off) and off > 1e-12:
+            serious = off > 2.0 * tolerance
+            mask = (first != second).reshape(-1, 2).any(1) if tensor.complex else first != second
+            found.append(
+                Finding(
+                    "nondeterministic",
+                    "error" if serious else "warning",
+                    (tensor.name,),
+                    Place(tensor.name, {tensor.name: mask.reshape(tensor.shape)}),
+                    f"Two calls of the claimed gradient at the same parameters differ by {off:.1e} in {tensor.name}.",
+                    "Look for state that survives a call: accumulated gradients, caches, random numbers, np.empty.",
+                    detail=f"relative difference {off:.1e}",
+                )
+            )
+    return tuple(found)

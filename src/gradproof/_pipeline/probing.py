@@ -1,0 +1,370 @@
+"""The default method: probes over all tensors together, in finer precision or beside the point where they must be."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gradproof._adapters.claims import Claims
+from gradproof._adapters.numpy import Session
+from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
+from gradproof._localisation.components import Measured, measure_components, rows
+from gradproof._pipeline.options import Options
+from gradproof._pipeline.point import Place0, Stillness, prepare, stand_still, unsteady_claims
+from gradproof._pipeline.reporting import Found, unexplained
+from gradproof._records import (
+    Components,
+    Difference,
+    Finding,
+    Place,
+    Tensor,
+    TensorReport,
+    Verdict,
+)
+from gradproof._verdict.judge import Judge, Outcome, Seeds, relative_high, relative_low
+from gradproof._verdict.settle import Claimed, Settlement, combined, default_scales, equalised, settle
+
+#: Extended precision is used where its noise is at least this many times finer.
+FINER = 16.0
+#: How far beside a kink to look, relative to the parameters.
+BESIDE = 1e-2
+#: Elements of wrong tensors measured one by one in the automatic method; a larger tensor is sampled.
+MEASURED, SAMPLED = 128, 16
+
+REASONS = {
+    "kink": "kinks of the cost lie too close to this point",
+    "noise": "the cost's rounding hides the rest",
+    "jump": "the cost jumps at or next to this point",
+    "scale": "the mismatch depends on the step's scale",
+    "rounding": "claim and reference differ by no more than the rounding of such a claim",
+    "domain": "the cost cannot be evaluated on both sides of this point",
+    "budget": "the budget ran out",
+    "staircase": "the cost is a staircase of a few values",
+}
+
+
+@dataclass
+class Work:
+    """One check in progress."""
+
+    session: Session
+    options: Options
+    meter: Meter
+    spread: Mapper | None
+    still: Stillness
+    notes: list[str]
+
+    @property
+    def tools(self) -> tuple[Meter, Mapper | None]:
+        """What evaluates."""
+        return self.meter, self.spread
+
+
+def probing(session: Session, options: Options, meter: Meter, spread: Mapper | None) -> Found:
+    """Judges every tensor by probes."""
+    still = stand_still(session, meter)
+    work = Work(still.session, options, meter, spread, still, [])
+    if still.random is not None:
+        names = ", ".join(still.random) or "a source that was not found"
+        work.notes.append(f"The cost draws random numbers ({names}); one pattern was frozen for the check.")
+        if not session.callable_grads:
+            reason = "the claimed gradient was computed under other random numbers; pass a function as grads"
+            return _nothing(work, session.claims(session.theta), reason)
+    claims = work.session.claims(work.session.theta)
+    work.notes += claims.notes
+    findings = [*claims.findings]
+    tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
+    findings += unsteady_claims(work.session, claims, tolerance)
+    place = prepare(still, work.session.theta, claims, options, work.tools)
+    outcomes, reasons = _judge(work, place)
+    native = _native(work, claims, place, outcomes)
+    tensors = [
+        _report(t, place.claimed[i], outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
+        for i, t in enumerate(work.session.tensors)
+    ]
+    found = Found(tensors, [_absolute(place.claimed[i], outcomes.get(i)) for i in range(len(tensors))])
+    found.findings = findings
+    found.notes = work.notes
+    found.precision = "extended" if "extended precision" in " ".join(work.notes) else "float64"
+    _explain(work, place, found)
+    _end(work, found)
+    return found
+
+
+def _nothing(work: Work, claims: Claims, reason: str) -> Found:
+    unknown = Difference(math.nan, 0.0, 1.0)
+    tensors = [
+        TensorReport(t.name, t.shape, Verdict.UNDECIDED, unknown, reason, 1e-5, _elements(t))
+        for t in work.session.tensors
+    ]
+    return Found(tensors, [(0.0, math.inf, math.nan, 1.0, 1.0)] * len(tensors), list(claims.findings), notes=work.notes)
+
+
+def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str]]:
+    """Outcomes by tensor, and remarks: first at the point, then in finer precision, then beside it."""
+    usable = [i for i, t in enumerate(work.session.tensors) if t.name in place.claims.values]
+    judge = Judge(place.reference, Seeds(work.options.seed + 1))
+    finest: list[Judge | None] = []
+
+    def finer() -> Judge | None:
+        if not finest:
+            finest.append(_extended(work, place))
+        return finest[0]
+
+    settlement = Settlement({}, finer, set())
+    outcomes: dict[int, Outcome] = {}
+    remarks: dict[int, str] = {}
+    try:
+        settle(judge, place.claimed, usable, settlement)
+        outcomes = {i: combined(found) for i, found in settlement.outcomes.items()}
+        if settlement.finest_used:
+            names = ", ".join(work.session.tensors[i].name for i in sorted(settlement.finest_used))
+            work.notes.append(f"Kinks or rounding hide {names} in float64; judged in extended precision (longdouble).")
+        _beside(work, place, outcomes, remarks)
+        sound = [i for i, o in outcomes.items() if o.status == "correct" and _is_fine(place, i)]
+        for i, outcome in equalised(judge, place.claimed, sound).items():
+            outcomes[i] = replace(outcomes[i], status="wrong", low=0.0)
+            remarks[i] = (
+                f"single elements are off by more than the tolerance of themselves "
+                f"(root mean square at least {outcome.low:.1e})"
+            )
+    except BudgetExhaustedError:
+        outcomes = {i: combined(found) for i, found in settlement.outcomes.items()} | outcomes
+        work.notes.append("The budget ran out: what was not settled by then is undecided.")
+        for i in usable:
+            outcomes.setdefault(i, Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "budget"))
+    return outcomes, remarks
+
+
+def _is_fine(place: Place0, i: int) -> bool:
+    """Whether a claim has enough digits for its small elements to be judged."""
+    claimed = place.claimed[i]
+    return claimed.roundoff < 1e-15 and claimed.stats.claim > 0.0
+
+
+def _extended(work: Work, place: Place0) -> Judge | None:
+    """A judge in extended precision, where the cost keeps it and it makes a difference."""
+    epsilon = float(np.finfo(np.longdouble).eps)
+    if epsilon > 1e-18 or work.session.caller.live:
+        return None
+    theta = place.theta.astype(np.longdouble)
+    cost = work.session.evaluate(theta.copy())
+    work.meter.spend(1)
+    exact = float(place.reference.noise.cost)
+    if not isinstance(cost, np.longdouble) or abs(float(cost) - exact) > 1e-10 * abs(exact) + 1e-300:
+        return None
+    still = replace(work.still, cost=cost, session=work.session)
+    session = replace(work.session, theta=theta)
+    fine = prepare(replace(still, session=session), theta, place.claims, work.options, work.tools, place.fixed)
+    if not fine.reference.noise.sigma * FINER < place.reference.noise.sigma:
+        return None
+    return Judge(fine.reference, Seeds(work.options.seed + 2))
+
+
+def _beside(work: Work, place: Place0, outcomes: dict[int, Outcome], remarks: dict[int, str]) -> None:
+    """Judges tensors on a kink or jump a little beside the point, where the claim can be computed there."""
+    stuck = [i for i, o in outcomes.items() if o.status == "undecided" and o.reason in ("kink", "jump")]
+    if not stuck or not work.session.callable_grads or work.session.caller.live:
+        return
+    rng = np.random.default_rng([work.options.seed, 11])
+    theta = work.session.theta.copy()
+    scales = default_scales([c.stats for c in place.claimed])
+    for i, t in enumerate(work.session.tensors):
+        theta[t.offset : t.offset + t.size] += BESIDE * scales[i] * rng.standard_normal(t.size)
+    theta = np.where(place.fixed, work.session.theta, theta)
+    work.meter.afford(3)
+    try:
+        claims = work.session.claims(theta)
+        there = prepare(work.still, theta, claims, work.options, work.tools, place.fixed)
+    except Exception:  # the point beside may lie outside the domain, and then there is nothing to see there
+        return
+    settlement = Settlement({}, lambda: _extended(work, there), set())
+    settle(Judge(there.reference, Seeds(work.options.seed + 3)), there.claimed, stuck, settlement)
+    for i, found in settlement.outcomes.items():
+        outcome = combined(found)
+        if outcome.status != "undecided":
+            what = {"kink": "a kink", "jump": "a jump"}[outcomes[i].reason]
+            remarks[i] = f"judged beside this point, which lies on {what}"
+            outcomes[i] = outcome
+            work.notes.append(
+                f"{work.session.tensors[i].name} was judged at parameters moved by {BESIDE:.0%} of their size, as "
+                f"{what} of the cost lies at this point."
+            )
+
+
+def _native(work: Work, claims: Claims, place: Place0, outcomes: dict[int, Outcome]) -> dict[int, tuple[float, float]]:
+    """For parameters in lower precision: how far the claim in the user's own precision is from the float64 one.
+
+    Both are claims of the same reference, so the difference between them, which is known exactly, and the bound on the
+    one bound the other without another evaluation.
+
+    Returns:
+        Tensor to (relative difference, tolerance).
+    """
+    if not work.session.lower_precision or not work.session.callable_grads:
+        return {}
+    own = work.session.claims(work.session.theta, native=True)
+    work.notes.append(
+        "The cost was evaluated at float64 copies; both the claim there and the one in your own precision were judged."
+    )
+    found = {}
+    for i, t in enumerate(work.session.tensors):
+        mine, wide = own.values.get(t.name), claims.values.get(t.name)
+        if mine is None or wide is None or i not in outcomes:
+            continue
+        total = float(np.linalg.norm(mine) + np.linalg.norm(wide))
+        off = float(np.linalg.norm(mine - wide)) / total if total else 0.0
+        found[i] = off, work.options.tolerance_of(t.name, own.dtypes[t.name])
+    return found
+
+
+def _report(
+    tensor: Tensor,
+    claimed: Claimed,
+    outcome: Outcome | None,
+    remark: str,
+    findings: Sequence[Finding],
+    native: tuple[float, float] | None,
+) -> TensorReport:
+    broken = [f for f in findings if tensor.name in f.tensors and f.severity == "error"]
+    tolerance, elements = claimed.aim.tolerance, _elements(tensor)
+    if outcome is None or broken:
+        reason = broken[0].message if broken else "nothing is claimed for it"
+        known = Difference(1.0, 0.0, 1.0) if outcome is None else _difference(claimed, outcome)
+        return TensorReport(tensor.name, tensor.shape, Verdict.WRONG, known, reason, tolerance, elements)
+    verdict = Verdict(outcome.status)
+    difference = _difference(claimed, outcome)
+    reason = remark
+    if verdict is Verdict.UNDECIDED and not reason:
+        reach = f"; errors above {difference.high:.1e} would have been seen" if difference.high < 1.0 else ""
+        reason = REASONS.get(outcome.reason, outcome.reason) + reach
+    if verdict is Verdict.CORRECT and not reason and claimed.stats.moving and _is_zero(claimed, outcome):
+        reason = "claim and reference are both zero to the cost's own rounding"
+    if native is not None and verdict is not Verdict.WRONG:
+        off, allowed = native
+        if off - difference.high > allowed:
+            verdict = Verdict.WRONG
+            reason = f"in its own precision the claim differs by {off:.1e} from its float64 version, which is right"
+            difference = Difference(off, off - difference.high, min(1.0, off + difference.high))
+        elif off + difference.high > allowed:
+            verdict, reason = Verdict.UNDECIDED, f"in its own precision the claim differs by {off:.1e}"
+    return TensorReport(tensor.name, tensor.shape, verdict, difference, reason, tolerance, elements)
+
+
+def _is_zero(claimed: Claimed, outcome: Outcome) -> bool:
+    return claimed.stats.claim == 0.0 or relative_high(outcome.high) > claimed.aim.tolerance
+
+
+def _difference(claimed: Claimed, outcome: Outcome) -> Difference:
+    """Outcomes are in units of the claim's norm; where that is next to zero, only zero itself is known."""
+    if outcome.status == "correct" and outcome.estimate == 0.0 and outcome.high == 0.0:
+        return Difference(0.0, 0.0, 0.0)
+    if claimed.stats.claim == 0.0:
+        wrong = outcome.status == "wrong"
+        return Difference(1.0 if wrong else 0.0, 1.0 if wrong else 0.0, 1.0)
+    low, high = relative_low(outcome.low), relative_high(outcome.high)
+    estimate = outcome.estimate / (1.0 + outcome.reference) if math.isfinite(outcome.estimate) else high
+    return Difference(min(max(estimate, low), high), low, high)
+
+
+def _absolute(claimed: Claimed, outcome: Outcome | None) -> tuple[float, float, float, float, float]:
+    """Bounds on a mismatch and the norms beside it, in units of the gradient."""
+    norm = claimed.stats.claim
+    if outcome is None:
+        return 0.0, math.inf, math.nan, norm, norm
+    unit = norm or 1.0
+    estimate = outcome.estimate * unit
+    return outcome.low * unit, outcome.high * unit, estimate, norm, outcome.reference * unit
+
+
+def _elements(tensor: Tensor) -> int:
+    return tensor.size // 2 if tensor.complex else tensor.size
+
+
+def _explain(work: Work, place: Place0, found: Found) -> None:
+    """Measures elements of wrong tensors, and files a finding for each."""
+    wrong = [i for i, t in enumerate(found.tensors) if t.verdict is Verdict.WRONG]
+    blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
+    shapes = {t.name: t for t in work.session.tensors}
+    if work.options.method == "auto":
+        _measure(work, place, [i for i in wrong if found.tensors[i].name in place.claims.values], found)
+    for finding in unexplained(work.session, found.tensors, blamed):
+        i = next(i for i, t in enumerate(work.session.tensors) if t.name == finding.tensors[0])
+        if place.claimed[i].stats.claim == 0.0:
+            name = finding.tensors[0]
+            mask = np.ones(shapes[name].shape, dtype=bool)
+            finding = Finding(
+                "zero", "error", (name,), Place(f"all of {name}", {name: mask}),
+                f"The claimed gradient of {name} is zero everywhere, but the cost changes with {name}.",
+                f"Compute the gradient of {name}: it is never set, or cut off from the cost.", detail="never computed",
+            )  # fmt: skip
+        found.findings.append(finding)
+
+
+def _measure(work: Work, place: Place0, wrong: Sequence[int], found: Found) -> None:
+    batches: list[Measured] = []
+    rng = np.random.default_rng([work.options.seed, 13])
+    scales = default_scales([c.stats for c in place.claimed])
+    left = MEASURED
+    try:
+        for i in sorted(wrong, key=lambda i: place.claimed[i].stats.moving):
+            tensor = work.session.tensors[i]
+            width = 2 if tensor.complex else 1
+            elements = tensor.size // width
+            few = elements <= left
+            chosen = range(elements) if few else sorted(rng.choice(elements, min(SAMPLED, elements), replace=False))
+            left -= len(chosen) if few else 0
+            coordinates = [int(c) * width + k for c in chosen for k in range(width)]
+            claim = place.claimed[i].stats.claim_rms or 1e-300
+            target = place.claimed[i].aim.aim * claim
+            batches += measure_components(place.reference, i, coordinates, scales[i], target)
+    except BudgetExhaustedError:
+        work.notes.append("The budget ran out while elements were measured.")
+    if not batches:
+        return
+    total = sum(_elements(work.session.tensors[i]) for i in wrong)
+    listed = rows(place.reference.evaluator.problem, batches, flat_offsets(work.session))
+    found.components = Components(tuple(listed), len(listed), total)
+
+
+def flat_offsets(session: Session) -> dict[str, int]:
+    """Where each tensor starts in the user's flat vector, in elements."""
+    offsets, first = {}, 0
+    for leaf in session.caller.structure.leaves:
+        offsets[leaf.name] = first
+        first += leaf.array.size
+    return offsets
+
+
+def _end(work: Work, found: Found) -> None:
+    """Looks once more at the point: a cost that drifts with every call has no derivative to speak of."""
+    again = work.session.at_point(work.session.theta)
+    work.meter.spend(1)
+    cost = float(work.still.cost)
+    if abs(float(again) - cost) > work.still.spread + SUMMATION_AT_END * abs(cost):
+        names = tuple(t.name for t in found.tensors)
+        masks = {t.name: np.ones(t.shape, dtype=bool) for t in work.session.tensors}
+        found.findings.append(
+            Finding(
+                "nondeterministic", "warning", names, Place("all tensors", masks),
+                f"The cost at the point was {cost!r} at the beginning and {float(again)!r} at the end.",
+                "Look for state that the cost changes when it is called: counters, running statistics, caches.",
+                detail="drift",
+            )
+        )  # fmt: skip
+        reason = "the cost drifts from call to call"
+        found.tensors = [
+            t
+            if t.verdict is Verdict.WRONG and t.name in _blamed(found)
+            else replace(t, verdict=Verdict.UNDECIDED, reason=reason)
+            for t in found.tensors
+        ]
+
+
+#: Drift up to this, relative, is the order of summation.
+SUMMATION_AT_END = 1e-13
+
+
+def _blamed(found: Found) -> set[str]:
+    return {n for f in found.findings if f.severity == "error" and f.cause == "contract" for n in f.tensors}

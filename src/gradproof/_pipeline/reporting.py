@@ -1,0 +1,105 @@
+"""From outcomes to the report: verdicts by tensor, findings, notes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradproof._adapters.numpy import Call, Session
+from gradproof._pipeline.options import Options
+from gradproof._records import (
+    Components,
+    Difference,
+    Finding,
+    Place,
+    Power,
+    Report,
+    TensorReport,
+    Verdict,
+    overall,
+)
+
+#: Chance that a mismatch above the high end went unseen, by construction of the bound.
+MISS = 1e-6
+
+
+@dataclass
+class Found:
+    """What a method found out, ready to be reported.
+
+    Attributes:
+        tensors: one report a tensor, in the user's order.
+        absolute: (low, high, estimate) of each tensor's mismatch and the norms of its claim and reference.
+    """
+
+    tensors: list[TensorReport]
+    absolute: list[tuple[float, float, float, float, float]]
+    findings: list[Finding] = field(default_factory=list)
+    components: Components = field(default_factory=Components)
+    notes: list[str] = field(default_factory=list)
+    precision: str = "float64"
+
+
+def report_of(found: Found, options: Options, evaluations: int, seconds: float) -> Report:
+    """The report of a check."""
+    tensors = {t.name: t for t in found.tensors}
+    verdict = overall([t.verdict for t in found.tensors])
+    power = {
+        t.name: Power(t.difference.high, MISS)
+        for t in found.tensors
+        if t.verdict is Verdict.CORRECT and 0.0 < t.difference.high < 1.0
+    }
+    return Report(
+        verdict,
+        whole(found.absolute, options.method),
+        tensors,
+        tuple(sorted(found.findings, key=lambda f: f.severity != "error")),
+        found.components,
+        evaluations,
+        seconds,
+        tuple(dict.fromkeys(found.notes)),
+        options.method,
+        options.seed,
+        found.precision,
+        2 * sum(t.size for t in found.tensors),
+        power,
+    )
+
+
+def whole(rows: Sequence[tuple[float, float, float, float, float]], method: str) -> Difference:
+    """The course notes' number over all tensors together."""
+    low, high, estimate, claim, reference = (
+        math.sqrt(sum(row[i] ** 2 for row in rows)) if rows else 0.0 for i in range(5)
+    )
+    middle = estimate / (claim + reference) if estimate else 0.0
+    if method == "classic":
+        return Difference(middle, math.nan, math.nan)
+    top = 0.0 if high == 0.0 else min(1.0, high / (2 * claim - high)) if 2 * claim > high else 1.0
+    bottom = low / (2.0 * claim + low) if low else 0.0
+    return Difference(min(max(middle, bottom), top) if math.isfinite(middle) else top, bottom, top)
+
+
+def unexplained(session: Session, tensors: Sequence[TensorReport], explained: set[str]) -> list[Finding]:
+    """A finding for each wrong tensor that nothing else explains: a claim of zero, or simply wrong."""
+    shapes = {t.name: t.shape for t in session.tensors}
+    found = []
+    for tensor in tensors:
+        if tensor.verdict is not Verdict.WRONG or tensor.name in explained:
+            continue
+        place = Place(tensor.name, {tensor.name: np.ones(shapes[tensor.name], dtype=bool)})
+        message = (
+            f"The gradient of {tensor.name} is off by a relative difference of at least {tensor.difference.low:.1e}."
+        )
+        fix = f"Look at the lines that compute the gradient of {tensor.name}; report.worst() shows measured elements."
+        found.append(Finding("unexplained", "error", (tensor.name,), place, message, fix))
+    return found
+
+
+def switched_off(call: Call, options: Options) -> Report:
+    """The report where checks are switched off."""
+    notes = ("Nothing was checked: the environment variable GRADPROOF is off.",)
+    nothing = Difference(math.nan, math.nan, math.nan)
+    return Report(
+        Verdict.UNDECIDED, nothing, {}, (), Components(), 0, 0.0, notes, options.method, options.seed, "none", 0
+    )

@@ -1,0 +1,29 @@
+"""What the core may ask of a cost with its claimed gradient, wherever its parameters live.
+
+The decision behind it: the core sees lines only. It names a direction and steps along it, and gets back a few numbers
+for each; it never holds a whole gradient, so that it is the same code for a bias of three numbers and for a model
+spread over many devices.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gradproof._records import Ray, Samples, Stats, Tensor
+
+
+class Problem(Protocol):
+    """A cost near a point, and one claimed gradient of it."""
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The named parameters that a check moves, in the user's order."""
+
+    @property
+    def epsilon(self) -> float:
+        """Relative spacing of the numbers that the cost is evaluated in."""
+
+    def lines(self, rays: Sequence[Ray]) -> list[Samples]:
+        """Evaluates the cost along rays. A cost that raises or is not finite at a step is NaN there."""
+
+    def stats(self, tensor: int) -> Stats:
+        """Norms and scales of one tensor."""

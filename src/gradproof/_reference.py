@@ -1,0 +1,145 @@
+"""Slopes with error bars for a problem, on demand.
+
+The decision behind it: every measurement is a ladder, and ladders that do not depend on each other run side by side, so
+that each round of work goes out as one batch.
+"""
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._evaluation import Evaluator
+from gradproof._numerics.ladder import DOT_ROUNDING, NOISE_FACTOR, RATIO, Pair, Settings, Slope, ladder
+from gradproof._numerics.noise import pilot
+from gradproof._records import Direction, Estimate, Noise, Part, Ray, Samples
+
+#: A pair of steps this much closer catches a step that is far above the cost's own scale.
+CLOSER = 64.0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Measures a problem along directions.
+
+    Attributes:
+        evaluator: where costs come from.
+        noise: what the cost's last digits are worth.
+    """
+
+    evaluator: Evaluator
+    noise: Noise
+
+    @property
+    def spent(self) -> int:
+        """Cost evaluations so far in this check."""
+        return self.evaluator.meter.count
+
+    def measure(
+        self, directions: Sequence[Direction], target: float, step: float | None = None, noise: Noise | None = None
+    ) -> list[Estimate]:
+        """Measures the mismatch along each direction.
+
+        Args:
+            directions: where to look.
+            target: error bar to aim at.
+            step: relative step to start from; the noise's own where None.
+            noise: settings to use instead of the point's own.
+
+        Returns:
+            One estimate a direction.
+        """
+        used = noise or self.noise
+        settings = Settings(used.sigma, used.epsilon, step or used.step, used.quantised, used.ceiling)
+        waiting = {i: ladder(settings, target) for i in range(len(directions))}
+        asked = {i: next(climb) for i, climb in waiting.items()}
+        slopes: dict[int, float] = {}
+        found: dict[int, Estimate] = {}
+        while asked:
+            rays = [Ray(directions[i], _both(steps)) for i, steps in asked.items()]
+            again: dict[int, list[float]] = {}
+            for (i, steps), samples in zip(asked.items(), self.evaluator.lines(rays), strict=True):
+                slopes[i] = samples.slope
+                _advance(waiting[i], i, _pairs(steps, samples, used.cost), again, found, slopes[i])
+            asked = again
+        return [found[i] for i in range(len(directions))]
+
+    def pair(self, direction: Direction, step: float) -> Pair:
+        """The residuals at one step on both sides."""
+        samples = self.evaluator.lines([Ray(direction, (step, -step))])[0]
+        return _pairs([step], samples, self.noise.cost)[0]
+
+    def closer(self, direction: Direction, found: Estimate, target: float) -> Estimate:
+        """Looks much closer than the step of an estimate, and measures again from there where that disagrees."""
+        step = found.step / CLOSER
+        near = self.pair(direction, step)
+        allowed = found.bar + NOISE_FACTOR * self.noise.sigma / (math.sqrt(2.0) * step)
+        if near.finite and abs(-near.odd - found.mismatch) <= allowed:
+            return found
+        again = self.measure([direction], target, step)[0]
+        return again if again.measured else found
+
+
+def take_pilot(evaluator: Evaluator, parts: Sequence[Part], seed: int, cost: Any) -> Noise:
+    """Measures the noise of a cost along one random direction through its tensors.
+
+    Args:
+        evaluator: where costs come from.
+        parts: the tensors to move, each weighted by its scale.
+        seed: of the direction.
+        cost: the cost at the point, in full precision.
+    """
+    direction = Direction((seed,), tuple(parts))
+
+    def line(steps: Sequence[float]) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+        samples = evaluator.lines([Ray(direction, tuple(steps))])[0]
+        return samples.costs, _residuals(samples, cost)
+
+    found = pilot(line, cost, evaluator.problem.epsilon)
+    return Noise(**found)
+
+
+def _both(steps: Sequence[float]) -> tuple[float, ...]:
+    return tuple(signed for step in steps for signed in (step, -step))
+
+
+def _residuals(samples: Samples, cost: Any) -> NDArray[np.float64]:
+    """psi(t) - psi(0), formed in the precision of evaluation before it is rounded to float64."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray((samples.costs - cost) - samples.claimed, dtype=np.float64)
+
+
+def _pairs(steps: Sequence[float], samples: Samples, cost: Any) -> list[Pair]:
+    residual = _residuals(samples, cost)
+    size = np.maximum(np.abs(samples.costs).astype(np.float64), DOT_ROUNDING * samples.magnitude)
+    return [
+        Pair(step, float(residual[2 * i]), float(residual[2 * i + 1]), float(max(size[2 * i], size[2 * i + 1])))
+        for i, step in enumerate(steps)
+    ]
+
+
+def _advance(
+    climb: Generator[list[float], list[Pair], Slope],
+    i: int,
+    pairs: list[Pair],
+    again: dict[int, list[float]],
+    found: dict[int, Estimate],
+    slope: float,
+) -> None:
+    """Sends a ladder its values; it asks for more or is done."""
+    try:
+        again[i] = climb.send(pairs)
+    except StopIteration as done:
+        end: Slope = done.value
+        found[i] = Estimate(
+            -end.value, end.bar, slope, end.step, end.noise, end.truncation, end.kink, end.kink_here, end.hidden,
+            end.jump, 2 * end.pairs,
+        )  # fmt: skip
+
+
+def next_step(found: Estimate) -> float | None:
+    """Where the next ladder of the same block should start: one rung above where this one ended, as it takes two."""
+    return found.step * RATIO if found.measured else None

@@ -1,0 +1,203 @@
+"""What a report says, before anybody decides how it looks.
+
+The decision behind it: content is decided once. Every form of a report lays out the same ``Outline``, whose strings are
+finished sentences and cells; nothing in it was computed from anything but the report.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradproof._records import Component, Components, Finding, Report, TensorReport, Verdict
+from gradproof._report import wording
+from gradproof._report.headline import errors, headline, highest, named, reason
+
+#: How many tensors and components a reader is shown; the others are counted.
+TENSORS = 20
+COMPONENTS = 10
+
+_LINE = 199
+_URGENCY = (Verdict.WRONG, Verdict.UNDECIDED, Verdict.CORRECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tensor's line in the table."""
+
+    tensor: str
+    shape: str
+    verdict: str
+    difference: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One component's line in the table of the worst."""
+
+    place: str
+    position: str
+    claimed: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The content of a report, top to bottom.
+
+    Attributes:
+        verdict: what the colours stand for.
+        headline: one or two sentences that would do alone.
+        findings: for each finding its labelled sentences.
+        rows: the tensors that are shown, wrong ones first.
+        unlisted: a sentence counting the others; "" where all are shown.
+        worst: heading of the worst components; "" where none was measured.
+        elements: the worst components.
+        remarks: labelled sentences: notes, what would have been missed, the course notes' scale.
+        cost: what the check has cost.
+    """
+
+    verdict: Verdict
+    headline: str
+    findings: tuple[tuple[tuple[str, str], ...], ...]
+    rows: tuple[Row, ...]
+    unlisted: str
+    worst: str
+    elements: tuple[Element, ...]
+    remarks: tuple[tuple[str, str], ...]
+    cost: str
+
+
+def outline(report: Report) -> Outline:
+    """The content of a report for people."""
+    tensors = sorted(report.tensors.values(), key=lambda tensor: _URGENCY.index(tensor.verdict))
+    shown, rest = tensors[:TENSORS], tensors[TENSORS:]
+    worst = report.worst(COMPONENTS)
+    first = next(iter(errors(report)), None) if report.verdict is Verdict.WRONG else None
+    return Outline(
+        verdict=report.verdict,
+        headline=f"gradproof: {report.verdict.upper()}. {headline(report)}",
+        findings=tuple(_finding(finding, told=finding is first) for finding in report.findings),
+        rows=tuple(_row(tensor) for tensor in shown),
+        unlisted=f"{wording.counted(len(rest), 'more tensor')}: {_tally(rest)}." if rest else "",
+        worst=_worst_heading(worst),
+        elements=tuple(_element(component) for component in worst),
+        remarks=_remarks(report),
+        cost=_cost(report),
+    )
+
+
+def one_line(report: Report) -> str:
+    """The report in one line of less than 200 characters: ``repr(report)``."""
+    about = ""
+    subject = ""
+    correct = sum(tensor.verdict is Verdict.CORRECT for tensor in report.tensors.values())
+    if report.verdict is Verdict.CORRECT:
+        high = highest(report)
+        about = "nothing to check" if not report.tensors else f"difference at most {wording.above(high)}"
+    else:
+        guilty = named(report, report.verdict)
+        subject = f" {wording.name(guilty[0], 24)}" if guilty else ""
+        subject += f" and {len(guilty) - 1:,} more" if len(guilty) > 1 else ""
+        found = errors(report)
+        if report.verdict is Verdict.WRONG:
+            about = _short(found[0]) if found else "wrong"
+        else:
+            about = wording.elided(wording.plain(reason(report, guilty)) or "undecided", 60)
+    line = (
+        f"<Report {report.verdict.upper()}{subject}: {about}; {correct:,}/{len(report.tensors):,} tensors correct; "
+        f"{wording.counted(report.evaluations, 'evaluation')}>"
+    )
+    return wording.elided(wording.spaced(line), _LINE)
+
+
+def _short(finding: Finding) -> str:
+    """``factor 2.000000 in all of W2``."""
+    factor = f" {wording.fitted(finding.factor, bar=False)}" if finding.factor else ""
+    place = wording.name(str(finding.where), 40)
+    return f"{wording.name(finding.cause, 30)}{factor} in {place}"
+
+
+def _finding(finding: Finding, *, told: bool) -> tuple[tuple[str, str], ...]:
+    """A finding's labelled sentences; ``told`` where the headline has said its message already."""
+    detail = f" ({wording.plain(finding.detail)})" if finding.detail else ""
+    factor = f", fitted {wording.fitted(finding.factor)}" if finding.factor else ""
+    said = "" if told else wording.sentence(finding.message)
+    cause = f"{wording.plain(finding.cause)}{detail}{factor}{': ' + said if said else ''}"
+    size = sum(int(mask.sum()) for mask in finding.where.masks.values())
+    place = wording.name(str(finding.where), wording.IN_NAMES * 2)
+    if size:
+        place += f" ({'' if finding.where.exact else 'at most '}{wording.counted(size, 'element')})"
+    proof = ""
+    if finding.repaired is not None and math.isfinite(finding.repaired):
+        proof = f"with this fix the difference is at most {wording.above(finding.repaired)}."
+    also = ", ".join(wording.plain(other) for other in finding.also)
+    rows = (
+        ("Cause" if finding.severity == "error" else "Warning", cause),
+        ("Where", place),
+        ("Fix", wording.sentence(finding.fix)),
+        ("Proof", proof),
+        ("Also", f"would look exactly the same from here: {also}." if also else ""),
+    )
+    return tuple((label, text) for label, text in rows if text)
+
+
+def _row(tensor: TensorReport) -> Row:
+    return Row(
+        tensor=wording.name(tensor.name),
+        shape=wording.elided(wording.shape(tensor.shape), 24),
+        verdict="WRONG" if tensor.verdict is Verdict.WRONG else str(tensor.verdict),
+        difference=wording.difference(tensor.difference),
+        reason=wording.plain(tensor.reason),
+    )
+
+
+def _tally(tensors: Sequence[TensorReport]) -> str:
+    counts = [(sum(tensor.verdict is verdict for tensor in tensors), verdict) for verdict in _URGENCY]
+    return ", ".join(f"{count:,} {verdict}" for count, verdict in counts if count)
+
+
+def _worst_heading(worst: Components) -> str:
+    if not len(worst):
+        return ""
+    if worst.complete:
+        return f"Worst components (all of {worst.total:,} measured)"
+    return f"Worst components (of a sample of {worst.measured:,} out of {worst.total:,})"
+
+
+def _element(component: Component) -> Element:
+    index = f"[{', '.join(str(i) for i in component.index)}]" if component.index else ""
+    return Element(
+        place=wording.name(component.name) + index.replace(" ", wording.TIE),
+        position=f"#{component.position}",
+        claimed=wording.with_bar(component.claimed, math.nan),
+        reference=wording.with_bar(component.reference, component.error_bar),
+    )
+
+
+def _remarks(report: Report) -> tuple[tuple[str, str], ...]:
+    rows = [("Note", wording.sentence(note)) for note in report.notes]
+    sizes = [power for power in report.power.values() if math.isfinite(power.size)]
+    if sizes:
+        blind = max(sizes, key=lambda power: power.size)
+        chance = f" (and larger ones with probability {blind.miss_probability:.0e})" if blind.miss_probability else ""
+        rows.append(("Would have missed", f"errors below {wording.above(blind.size)} of a tensor{chance}."))
+    number = wording.difference(report.difference)
+    rows.append(
+        (
+            "Course notes' scale",
+            f"{number}: {wording.band(report.difference)} (below 1e-7 good, above 1e-3 a bug, between suspicious).",
+        )
+    )
+    return tuple((label, text) for label, text in rows if text)
+
+
+def _cost(report: Report) -> str:
+    time = wording.duration(report.seconds)
+    return (
+        f"{wording.counted(report.evaluations, 'cost evaluation')} "
+        f"(the course notes' loop: {report.classic_evaluations:,}){', ' + time if time else ''}."
+        f"{'' if report.method == 'auto' else f' Method {wording.plain(report.method)}.'}"
+        f"{'' if report.precision == 'float64' else f' Cost in {wording.plain(report.precision)}.'}"
+        f" Seed {report.seed}."
+    )

@@ -1,0 +1,1 @@
+"""Verdicts: on blocks by probes (``judge``), on all tensors of a problem together (``settle``)."""

@@ -1,0 +1,316 @@
+"""From probes to a verdict on one block: intervals, groups of tensors judged together, and what must hold before "wrong" is said.
+
+The decision behind it: tensors are judged together, each weighted by one over the norm of its claimed gradient, so that
+every tensor counts by its relative mismatch and one probe serves them all; only a group in which something is wrong or
+undecided is opened. Whatever explains a mismatch other than a wrong claim (a kink, a jump, a step that is too large for
+one coordinate, rounding) must be excluded by a measurement before a tensor is called wrong.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_interval
+from gradproof._numerics.ladder import NOISE_FACTOR
+from gradproof._records import Direction, Estimate, Part, Stats, Weighting
+from gradproof._reference import Reference, next_step
+
+#: Sensitivities (scale x norm of the claim) that may share a step: the least sensitive tensor sets the bar for all.
+SHARED = 30.0
+#: Share of the aim that a single bar may take up; the bound on a norm is some 40 bars after 5 probes.
+BAR_SHARE = 20.0
+#: Probes before a mismatch may count: two, or four where kinks were seen.
+FEWEST, FEWEST_KINKED = 2, 4
+#: Probes after which a block that its bars keep undecided is given up.
+PATIENCE = 6
+#: A mismatch must exceed the bars this many times where kinks are about.
+KINK_MARGIN = 30.0
+#: Slope changes count this many times against a mismatch; those that noise may hide, this many times.
+KINK_PENALTY, HIDDEN_PENALTY = 5.0, 3.0
+#: Rounding of a claim in units of its precision, relative to the largest scale x gradient about: below it, a claim is
+#: noise of the user's own arithmetic.
+ROUNDING = 16.0
+#: Groups up to this size are opened tensor by tensor.
+FEW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A tensor, or a magnitude bin of it, as a probe moves it.
+
+    Attributes:
+        tensor: the tensor's place in the problem.
+        bin: its magnitude bin, -1 for all.
+        scale: root mean square of its parameters.
+        weight: what a probe weighs it with: one over the norm of the tensor's claim.
+    """
+
+    tensor: int
+    bin: int
+    scale: float
+    weight: float
+
+    @property
+    def sensitivity(self) -> float:
+        """How far it may be weighed up before it moves by its own size."""
+        return self.scale / self.weight
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a verdict is held against.
+
+    Attributes:
+        tolerance: the relative difference that must never pass.
+        wrong: the relative difference above which a proven mismatch is wrong.
+        aim: the relative difference to push the high end below where the cost is smooth enough.
+        alpha: chance of a wrong bound.
+        floor: rounding of the claim; only for claims that are zero or next to it, in units of the cost.
+        zero: whether the claim is zero or next to it.
+    """
+
+    tolerance: float
+    wrong: float
+    aim: float
+    alpha: float = ALPHA
+    floor: float = 0.0
+    zero: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What probes say of a block or group, in units of the claims' norms.
+
+    Attributes:
+        status: ``"correct"``, ``"wrong"`` or ``"undecided"``.
+        low: bound below on the mismatch.
+        high: bound above.
+        estimate: its most likely size.
+        reference: most likely norm of the reference.
+        reason: one word where undecided: kink, noise, jump, scale, rounding, domain.
+        seeds: of the directions that were probed.
+    """
+
+    status: str
+    low: float
+    high: float
+    estimate: float
+    reference: float
+    reason: str = ""
+    probes: tuple[Estimate, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+
+@dataclass
+class Seeds:
+    """Seeds of directions, each used once."""
+
+    base: int
+    used: int = 0
+
+    def take(self, count: int) -> list[int]:
+        """The next few."""
+        self.used += count
+        return [self.base * 1_000_003 + self.used - count + i for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges blocks of one problem.
+
+    Attributes:
+        reference: where slopes come from.
+        seeds: where directions come from.
+        weighting: how elements weigh within their tensor.
+    """
+
+    reference: Reference
+    seeds: Seeds
+    weighting: Weighting = Weighting.PLAIN
+    starts: dict[tuple[Block, ...], float] = field(default_factory=dict)
+
+    def direction(self, blocks: Sequence[Block], seeds: Sequence[int]) -> Direction:
+        """The Gaussian direction on some blocks whose step is relative to the most sensitive."""
+        unit = span(blocks)
+        parts = (Part(b.tensor, b.weight * unit, self.weighting, b.bin) for b in blocks)
+        return Direction(tuple(seeds), tuple(parts))
+
+    def judge(self, blocks: tuple[Block, ...], aim: Aim, start: float | None = None) -> Outcome:
+        """Probes some blocks until they are proven right or wrong or cannot be.
+
+        For several tensors at once "wrong" means that the group as a whole is, and says nothing of any one of them.
+        """
+        unit, probes, seeds, step = span(blocks), [], [], start
+        outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
+        while len(probes) < MAX_PROBES:
+            fresh = self.seeds.take(2 if len(probes) == 1 else 1)
+            rays = [self.direction(blocks, [seed]) for seed in fresh]
+            target = 0.0 if aim.zero else aim.aim / BAR_SHARE * unit
+            found = self.reference.measure(rays, target, step)
+            if not probes and found[0].measured and not self.reference.noise.constant:
+                found = [self.reference.closer(rays[0], found[0], target)]
+            probes += [scaled(estimate, unit) for estimate in found]
+            seeds += fresh
+            step = next_step(found[-1]) or step
+            outcome = replace(_weigh(probes, aim), probes=tuple(probes), seeds=tuple(seeds))
+            if outcome.status != "open":
+                break
+        if outcome.status == "open":
+            outcome = replace(outcome, status="undecided")
+        if outcome.status == "wrong" and len({b.tensor for b in blocks}) == 1:
+            outcome = self._confirm(blocks, aim, outcome, step)
+        return outcome
+
+    def _confirm(self, blocks: tuple[Block, ...], aim: Aim, outcome: Outcome, step: float | None) -> Outcome:
+        """Excludes what else could look like a mismatch: kinks, jumps and steps too large for some coordinate."""
+        unit, probes = span(blocks), outcome.probes
+        size = math.sqrt(sum(p.mismatch**2 for p in probes) / len(probes))
+        bars = sum(p.bar for p in probes) / math.sqrt(len(probes))
+        target = (aim.aim / BAR_SHARE if not aim.zero else 1e-3 * size) * unit
+        joint = self.reference.measure([self.direction(blocks, outcome.seeds)], target, step)[0]
+        joint = scaled(joint, unit)
+        off = abs(joint.mismatch - sum(p.mismatch for p in probes) / math.sqrt(len(probes)))
+        if not joint.measured or (off > 2.0 * (joint.bar + bars) and off > 0.05 * size):
+            return replace(outcome, status="undecided", reason="kink")
+        if not self._holds_closer(blocks, outcome):
+            return replace(outcome, status="undecided", reason="jump")
+        relative = replace(self, weighting=Weighting.RELATIVE)
+        for seed in self.seeds.take(3):
+            parts = tuple(Part(b.tensor, 1.0, Weighting.RELATIVE, b.bin) for b in blocks)
+            seen = relative.reference.measure([Direction((seed,), parts)], 1e-3 * target)[0]
+            if seen.measured and abs(seen.mismatch) > 3.0 * seen.bar:
+                return outcome
+        return replace(outcome, status="undecided", reason="scale")
+
+    def _holds_closer(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:
+        """Whether the mismatch stays at the smallest step at which rounding would still let it be seen."""
+        unit, sigma = span(blocks), self.reference.noise.sigma
+        ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
+        for probe, seed in ranked[:2]:
+            size = abs(probe.mismatch) * unit
+            smallest = 8.0 * NOISE_FACTOR * sigma / (math.sqrt(2.0) * size)
+            if smallest >= probe.step / 2.0:
+                continue
+            steps = {smallest, math.sqrt(smallest * probe.step)}
+            for step in sorted(steps):
+                pair = self.reference.pair(self.direction(blocks, [seed]), step)
+                if pair.finite and abs(-pair.odd - probe.mismatch * unit) > 0.25 * size + probe.bar * unit:
+                    return False
+        return True
+
+
+def span(blocks: Sequence[Block]) -> float:
+    """How far a direction may be weighed up before a relative step of 1 moves some block by its own size."""
+    return min(b.sensitivity for b in blocks)
+
+
+def scaled(estimate: Estimate, unit: float) -> Estimate:
+    """An estimate in units of the claims' norms."""
+    return replace(
+        estimate,
+        mismatch=estimate.mismatch / unit,
+        bar=estimate.bar / unit,
+        slope=estimate.slope / unit,
+        noise=estimate.noise / unit,
+        truncation=estimate.truncation / unit,
+        kink=estimate.kink / unit,
+        kink_here=estimate.kink_here / unit,
+        hidden=estimate.hidden / unit,
+    )
+
+
+def _rms(values: Sequence[float]) -> float:
+    return math.sqrt(sum(value * value for value in values) / len(values))
+
+
+def relative_high(mismatch: float, claim: float = 1.0) -> float:
+    """The largest relative difference that a mismatch of this norm can make beside a claim of that norm.
+
+    norm(reference) is at least claim - mismatch, so the course notes' number is at most mismatch / (2 claim - mismatch),
+    capped at 1; 0/0 is 0.
+    """
+    if mismatch == 0.0:
+        return 0.0
+    rest = 2.0 * claim - mismatch
+    return min(1.0, mismatch / rest) if rest > 0.0 and math.isfinite(mismatch) else 1.0
+
+
+def relative_low(mismatch: float, claim: float = 1.0) -> float:
+    """The smallest relative difference that a mismatch of this norm can make beside a claim of that norm."""
+    return mismatch / (2.0 * claim + mismatch) if mismatch > 0.0 else 0.0
+
+
+def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
+    """One look at the probes so far; status ``"open"`` asks for more."""
+    k = len(probes)
+    if not all(p.measured for p in probes):
+        return Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "domain")
+    sizes, bars = [abs(p.mismatch) for p in probes], [p.bar for p in probes]
+    low, high = norm_interval(sizes, bars, aim.alpha)
+    kinked = any(p.kink > 0.0 for p in probes)
+    penalty = KINK_PENALTY * _rms([p.kink_here for p in probes])
+    penalty += HIDDEN_PENALTY * _rms([p.hidden for p in probes]) if kinked else 0.0
+    sure, _ = norm_interval(sizes, [bar + penalty for bar in bars], aim.alpha)
+    if kinked and _rms(sizes) < KINK_MARGIN * _rms(bars):
+        sure = 0.0
+    reference = _rms([p.slope - p.mismatch for p in probes])
+    result = Outcome("open", low, high, _rms(sizes), reference, "kink" if kinked else "noise")
+    if sum(p.jump > 0.0 for p in probes) * 2 > k:
+        return replace(result, status="undecided", reason="jump")
+    enough = k >= (FEWEST_KINKED if kinked else FEWEST)
+    if aim.zero:
+        if enough and sure > 4.0 * aim.floor:
+            return replace(result, status="wrong", low=sure)
+        if k >= 3 and all(size <= bar + 2.0 * aim.floor for size, bar in zip(sizes, bars, strict=True)):
+            return replace(result, status="correct")
+        return result
+    if enough and relative_low(sure) > aim.wrong:
+        return replace(result, status="wrong", low=sure)
+    if k >= PATIENCE and relative_low(low) > aim.wrong:
+        return replace(result, status="undecided", reason="kink")
+    if k >= 3 and relative_high(high) <= aim.aim:
+        return replace(result, status="correct")
+    hopeless = 5.0 * _rms([size + bar for size, bar in zip(sizes, bars, strict=True)]) > 2.0 * aim.aim
+    if k >= 3 and hopeless and relative_high(high) <= aim.tolerance:
+        return replace(result, status="correct")
+    if k >= PATIENCE and _rms(bars) > 6.0 * aim.tolerance:
+        return replace(result, status="undecided")
+    return result
+
+
+def blocks_of(tensor: int, stats: Stats, scale: float, *, zero: bool) -> list[Block]:
+    """The magnitude bins of one tensor as blocks.
+
+    Args:
+        tensor: its place in the problem.
+        stats: its norms.
+        scale: what to take for the scale of parameters that are all zero.
+        zero: whether its claim is next to zero, so that it is weighed by its scale instead.
+    """
+    found = []
+    for label, rms, count in stats.bins:
+        if count:
+            size = rms or scale
+            found.append(Block(tensor, label, size, 1.0 / size if zero else 1.0 / stats.claim))
+    return found
+
+
+def grouped(blocks: Sequence[Block]) -> Iterator[tuple[Block, ...]]:
+    """Blocks whose sensitivities lie within a factor, most sensitive first."""
+    current: list[Block] = []
+    for block in sorted(blocks, key=lambda b: -b.sensitivity):
+        if current and current[0].sensitivity > SHARED * block.sensitivity:
+            yield tuple(current)
+            current = []
+        current.append(block)
+    if current:
+        yield tuple(current)
+
+
+def default_scales(stats: Sequence[Stats]) -> list[float]:
+    """Scales of tensors; where all parameters are zero, that of the others or 1, whichever is smaller."""
+    positive = [s.scale for s in stats if s.scale > 0.0]
+    fallback = min(1.0, float(np.median(positive))) if positive else 1.0
+    return [s.scale or fallback for s in stats]

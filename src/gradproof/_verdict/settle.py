@@ -1,0 +1,202 @@
+"""Verdicts on all tensors of a problem, from as few groups as possible.
+
+The decision behind it: a group that passes settles all its tensors at the price of one. A group that does not is asked
+first whether a single tensor spoils it (one more probe tells which), and only then taken apart.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gradproof._records import Part, Stats, Weighting
+from gradproof._verdict.judge import (
+    FEW,
+    ROUNDING,
+    Aim,
+    Block,
+    Judge,
+    Outcome,
+    blocks_of,
+    default_scales,
+    grouped,
+    scaled,
+    span,
+)
+
+#: Mismatch of single elements counts where it is proven above the tolerance in the root mean square over the tensor.
+UNIT_ROUNDOFF = 2.0**-53
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What the verdicts need to know of one tensor besides the probes.
+
+    Attributes:
+        stats: its norms.
+        aim: what its verdict is held against.
+        roundoff: unit roundoff of its claim's precision.
+    """
+
+    stats: Stats
+    aim: Aim
+    roundoff: float
+
+
+@dataclass
+class Settlement:
+    """Outcomes by tensor as they come in, so that a check that is cut short reports what it has."""
+
+    outcomes: dict[int, list[Outcome]]
+    finer: Callable[[], Judge | None]
+    finest_used: set[int]
+
+    def record(self, blocks: Iterable[Block], outcome: Outcome, *, finer: bool) -> None:
+        """Files an outcome with each tensor of a group."""
+        for tensor in {b.tensor for b in blocks}:
+            self.outcomes.setdefault(tensor, []).append(outcome)
+            if finer:
+                self.finest_used.add(tensor)
+
+
+def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], settlement: Settlement) -> None:
+    """Judges tensors, those of similar sensitivity together, and files what is found.
+
+    Args:
+        judge: measures in the first precision.
+        claimed: what is known of every tensor of the problem.
+        tensors: the ones to judge.
+        settlement: where outcomes go; its ``finer`` gives a judge in extended precision, or None.
+    """
+    scales = default_scales([c.stats for c in claimed])
+    strongest = max((s * c.stats.claim for s, c in zip(scales, claimed, strict=True)), default=0.0)
+    cost = abs(float(judge.reference.noise.cost))
+    for tensor in tensors:
+        if not claimed[tensor].stats.moving:
+            settlement.record([Block(tensor, -1, 1.0, 1.0)], Outcome("correct", 0.0, 0.0, 0.0, 0.0), finer=False)
+    for aim in dict.fromkeys(claimed[i].aim for i in tensors):
+        ordinary: list[Block] = []
+        zero: dict[float, list[Block]] = {}
+        for i in (i for i in tensors if claimed[i].aim == aim and claimed[i].stats.moving):
+            floor = ROUNDING * (claimed[i].roundoff * strongest + UNIT_ROUNDOFF * cost)
+            known = claimed[i].stats
+            tiny = scales[i] * known.claim <= floor
+            blocks = blocks_of(i, known, scales[i], zero=tiny)
+            if tiny:
+                zero.setdefault(floor if known.claim else 0.0, []).extend(blocks)
+            else:
+                ordinary += blocks
+        bins = max((len(claimed[i].stats.bins) for i in tensors), default=1)
+        shared = replace(aim, alpha=aim.alpha / bins)
+        for group in grouped(ordinary):
+            _settle_group(judge, group, shared, settlement, finer=False)
+        for floor, blocks in zero.items():
+            _settle_group(judge, tuple(blocks), replace(shared, zero=True, floor=floor), settlement, finer=False)
+
+
+def _settle_group(
+    judge: Judge, group: tuple[Block, ...], aim: Aim, settlement: Settlement, *, finer: bool, start: float | None = None
+) -> None:
+    outcome = judge.judge(group, aim, start)
+    if outcome.status == "undecided" and outcome.reason in ("kink", "noise") and not finer and not aim.zero:
+        extended = settlement.finer()
+        if extended is not None:
+            again = extended.judge(group, aim)
+            judge, outcome, finer = extended, again, True
+    members = sorted({b.tensor for b in group})
+    if outcome.status == "correct" or len(members) == 1:
+        settlement.record(group, outcome, finer=finer)
+        return
+    if len(members) > FEW:
+        guilty = _single(judge, group, outcome) if outcome.status == "wrong" else None
+        if guilty is not None:
+            parts = [tuple(b for b in group if b.tensor != guilty), tuple(b for b in group if b.tensor == guilty)]
+        else:
+            half = set(members[: len(members) // 2])
+            parts = [tuple(b for b in group if b.tensor in half), tuple(b for b in group if b.tensor not in half)]
+    else:
+        parts = [tuple(b for b in group if b.tensor == tensor) for tensor in members]
+    for part in parts:
+        for piece in grouped(part):
+            _settle_group(judge, piece, aim, settlement, finer=finer)
+
+
+def _single(judge: Judge, group: tuple[Block, ...], outcome: Outcome) -> int | None:
+    """The one tensor that holds all of a mismatch, if there is one.
+
+    The same random numbers with tensor i weighted by (i + 1) / n give (i + 1) / n times the mismatch, where i is it.
+    """
+    members = sorted({b.tensor for b in group})
+    n, unit = len(members), span(group)
+    rank = {tensor: i for i, tensor in enumerate(members)}
+    best = max(range(len(outcome.probes)), key=lambda i: abs(outcome.probes[i].mismatch))
+    probe, seed = outcome.probes[best], outcome.seeds[best]
+    direction = judge.direction(group, [seed])
+    parts = tuple(replace(p, weight=p.weight * (rank[p.tensor] + 1) / n) for p in direction.parts)
+    second = scaled(judge.reference.measure([replace(direction, parts=parts)], 0.1 * probe.bar * unit)[0], unit)
+    if not second.measured or probe.mismatch == 0.0:
+        return None
+    place = second.mismatch / probe.mismatch * n - 1.0
+    off = (second.bar + abs(second.mismatch / probe.mismatch) * probe.bar) / abs(probe.mismatch) * n
+    nearest = round(place)
+    if off < 0.2 and abs(place - nearest) <= max(3.0 * off, 1e-4) and 0 <= nearest < n:
+        return members[nearest]
+    return None
+
+
+def equalised(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int]) -> dict[int, Outcome]:
+    """Looks for mismatches of elements that are too small for the norm of their tensor to show.
+
+    Every element weighs by one over its claimed size (or a thousandth of the tensor's root mean square, if that is
+    more). Three probes over all tensors; those of a suspicious group are judged one by one.
+
+    Returns:
+        Tensors whose elements are proven off by more than the tolerance, in the root mean square of their relative
+        mismatch, with the outcome.
+    """
+    scales = default_scales([c.stats for c in claimed])
+    even = replace(judge, weighting=Weighting.EQUALISED)
+    blocks = []
+    for i in tensors:
+        stats = claimed[i].stats
+        if stats.claim and stats.moving and len(stats.bins) == 1:
+            # weight / max(|claimed|, floor) is at most weight x 1000 / rms; its rms over the tensor sets the step.
+            blocks.append(Block(i, -1, scales[i] * stats.claim_rms, 1.0 / math.sqrt(stats.moving)))
+    found: dict[int, Outcome] = {}
+    for group in grouped(blocks):
+        aim = claimed[group[0].tensor].aim
+        look = replace(aim, wrong=aim.tolerance, aim=aim.tolerance)
+        unit = span(group)
+        seeds = even.seeds.take(3)
+        probes = [
+            scaled(p, unit)
+            for p in even.reference.measure([even.direction(group, [s]) for s in seeds], look.aim / 5.0 * unit)
+        ]
+        suspicious = any(p.measured and abs(p.mismatch) - p.bar > look.tolerance / 3.0 for p in probes)
+        if suspicious:
+            for block in group:
+                outcome = even.judge((block,), look)
+                if outcome.status == "wrong":
+                    found[block.tensor] = outcome
+    return found
+
+
+def combined(outcomes: Sequence[Outcome]) -> Outcome:
+    """One outcome for a tensor from those of its magnitude bins."""
+    if len(outcomes) == 1:
+        return outcomes[0]
+    worst = next((o for o in outcomes if o.status == "wrong"), None)
+    worst = worst or next((o for o in outcomes if o.status == "undecided"), outcomes[0])
+    high = math.sqrt(sum(o.high**2 for o in outcomes))
+    estimate = math.sqrt(sum(o.estimate**2 for o in outcomes))
+    return replace(worst, low=max(o.low for o in outcomes), high=high, estimate=estimate)
+
+
+def part_of_pilot(claimed: Sequence[Claimed]) -> list[Part]:
+    """All tensors, each moved relative to its scale: the line along which noise is measured."""
+    scales = default_scales([c.stats for c in claimed])
+    return [
+        Part(i, rms or scales[i], bin=label)
+        for i, c in enumerate(claimed)
+        for label, rms, count in c.stats.bins
+        if count
+    ]

@@ -1,0 +1,213 @@
+"""The command line: exit statuses, streams and the demo."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradproof import network
+from gradproof._cli.demo import NAMES, SCENES, demo
+from gradproof._cli.main import main
+from gradproof._cli.run import working
+from gradproof._records import Components, Difference, Report, TensorReport, Verdict
+
+CASES = """
+import math
+from gradproof._cases import case
+from gradproof._errors import GradientError
+from gradproof._records import Components, Difference, Report, TensorReport, Verdict
+
+def report(verdict):
+    d = Difference(1e-9, 0.0, 6e-8)
+    t = TensorReport("W1", (2, 2), Verdict(verdict), d, "", 1e-5, 4)
+    return Report(Verdict(verdict), d, {"W1": t}, (), Components(), 5, 0.1, (), "auto", 0, "float64", 8)
+"""
+BODIES = {
+    "right": "return report('correct')",
+    "wrong": "return report('wrong')",
+    "undecided": "return report('undecided')",
+    "broken": "raise KeyError('W9')",
+    "raising": "raise GradientError('gradproof: WRONG. All of it.')",
+    "nothing": "pass",
+    "leaving": "raise SystemExit(0)",
+    "interrupted": "raise KeyboardInterrupt",
+}
+
+
+def file(folder: Path, *names: str) -> str:
+    path = folder / f"{'_'.join(names) or 'none'}.py"
+    path.write_text(CASES + "".join(f"@case\ndef {name}():\n    {BODIES[name]}\n" for name in names), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "status", "strict"),
+    [
+        (("right",), 0, 0),
+        (("wrong",), 1, 1),
+        (("right", "wrong"), 1, 1),
+        (("undecided", "right"), 0, 1),
+        (("broken",), 2, 2),
+        (("broken", "undecided"), 2, 2),
+        (("broken", "wrong"), 1, 1),
+        (("raising",), 1, 1),
+        (("nothing",), 2, 2),
+        (("leaving", "right"), 2, 2),
+        ((), 5, 5),
+        (("interrupted", "right"), 130, 130),
+    ],
+)
+def test_exit_status(tmp_path: Path, names: tuple[str, ...], status: int, strict: int) -> None:
+    path = file(tmp_path, *names)
+    assert main(["run", path]) == status
+    assert main(["run", "--strict", path]) == strict
+
+
+def test_reports_go_out_and_warnings_to_the_other_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", file(tmp_path, "right", "undecided", "wrong", "broken")])
+    shown = capsys.readouterr()
+    assert "::right\ngradproof: CORRECT." in shown.out.replace("\n" + str(tmp_path), str(tmp_path))
+    assert "4 cases: 1 correct, 1 wrong, 1 undecided, 1 could not run" in shown.out
+    assert "warning" in shown.err
+    assert "KeyError: 'W9'" in shown.err
+    assert "KeyError" not in shown.out
+    assert "_cases.py" not in shown.err
+    assert "\x1b" not in shown.out + shown.err
+
+
+def test_one_case_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = file(tmp_path, "right", "wrong")
+    assert main(["run", f"{path}::right"]) == 0
+    assert main(["run", f"{path}::right", f"{path}::right"]) == 0
+    assert "1 case: 1 correct" in capsys.readouterr().out
+    assert main(["run", f"{path}::rihgt"]) == 2
+    assert "Did you mean right? The cases there are right, wrong." in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["rnu", "x"], ["run", "missing.py"], ["run", "::x"], ["run", "x.py::"]]
+)
+def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.err
+    assert not shown.out
+
+
+def test_a_missing_file_is_refused_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", file(tmp_path, "wrong"), str(tmp_path / "missing.py")]) == 2
+    assert "WRONG" not in capsys.readouterr().out
+
+
+def test_a_file_that_does_not_load_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "syntax.py"
+    broken.write_text("def f(:\n", encoding="utf-8")
+    assert main(["run", str(broken), file(tmp_path, "right")]) == 2
+    shown = capsys.readouterr()
+    assert "SyntaxError" in shown.err
+    assert "1 correct, 1 could not run" in shown.out
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("gradproof ")
+    assert main(["--help"]) == 0
+    assert "130  interrupted" in capsys.readouterr().out
+
+
+def piped(*arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", "from gradproof._cli.main import run; run()", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment})
+
+
+def test_a_reader_that_goes_away_is_no_trouble(tmp_path: Path) -> None:
+    process = piped("run", file(tmp_path, "right"))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait() == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_ascii_streams_work(tmp_path: Path) -> None:
+    process = piped("run", file(tmp_path, "right", "undecided"), PYTHONIOENCODING="ascii")
+    out, err = process.communicate()
+    assert process.returncode == 0
+    assert "CORRECT" in out.decode("ascii")
+    assert "undecided" in err.decode("ascii")
+
+
+def exact(cost: Any, params: Any, grads: Any, *, method: str, args: Any, options: Any) -> Report:
+    """A check that is told the right gradient, for the demo's own logic."""
+    claimed, right = grads(params, *args, **options), network.gradients(params, *args, **options)
+    tensors = {}
+    for name, array in params.items():
+        gap = float(np.linalg.norm(claimed[f"d{name}"] - right[f"d{name}"]) / np.linalg.norm(right[f"d{name}"]))
+        verdict = Verdict.WRONG if gap > 1e-6 else Verdict.CORRECT
+        tensors[name] = TensorReport(name, array.shape, verdict, Difference(gap, gap, gap), "", 1e-5, array.size)
+    verdict = Verdict.WRONG if any(one.verdict is Verdict.WRONG for one in tensors.values()) else Verdict.CORRECT
+    whole = Difference(0.0, 0.0, 0.0)
+    return Report(verdict, whole, tensors, (), Components(), 60, 0.1, (), method, 0, "float64", 4422)
+
+
+def test_the_demo_plants_exactly_what_it_says() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    assert demo(None, out, err, exact) == 0
+    shown = out.getvalue()
+    for scene in SCENES:
+        assert scene.about in shown
+    assert "the course notes' loop" in shown
+    assert "All came out as they must." in shown
+    assert err.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_scene_of_the_demo(name: str) -> None:
+    out = io.StringIO()
+    assert demo(name, out, io.StringIO(), exact) == 0
+    assert out.getvalue().count("\n---") == 1
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_the_demo_fails_where_a_planted_bug_is_missed(name: str) -> None:
+    def blind(cost: Any, params: Any, grads: Any, **given: Any) -> Report:
+        return exact(cost, params, network.gradients, **given)
+
+    out = io.StringIO()
+    assert demo(name, out, io.StringIO(), blind) == 1
+    assert "1 of 1 did not come out" in out.getvalue()
+
+
+def test_an_unknown_scene_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "regulariszer"]) == 2
+    assert "Did you mean regulariser?" in " ".join(capsys.readouterr().err.split())
+
+
+def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, pipe = Terminal(), io.StringIO()
+    before = sys.stdout
+    threads = threading.active_count()
+    with working(terminal, "checking [bold]x[/]"):
+        assert "checking [bold]x[/]" in terminal.getvalue()
+        assert sys.stdout is before
+        assert threading.active_count() == threads
+    with working(pipe, "checking"):
+        pass
+    assert pipe.getvalue() == ""
+
+
+def test_starting_up_does_not_load_rich() -> None:
+    code = "import sys, gradproof._cli.main; assert 'rich' not in sys.modules, 'rich was loaded'"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

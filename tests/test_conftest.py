@@ -1,0 +1,68 @@
+"""The hooks themselves: what did not run fails where all is required, and the blocks in the documents run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOOKS = Path(__file__).with_name("conftest.py")
+DOCUMENT_HOOKS = HOOKS.parents[1] / "conftest.py"
+
+WAYS = {
+    "a mark": "import pytest\n@pytest.mark.skip(reason='planted')\ndef test_a():\n    pass\n",
+    "inside": "import pytest\ndef test_a():\n    pytest.skip('planted')\n",
+    "a whole file": "import pytest\npytest.skip('planted', allow_module_level=True)\n",
+    "a missing package": "import pytest\npytest.importorskip('no_such_package_planted')\n",
+    "an expected failure": "import pytest\n@pytest.mark.xfail(reason='planted')\ndef test_a():\n    assert False\n",
+}
+
+
+def outcome(folder: Path, text: str, required: str, name: str = "test_planted.py") -> tuple[int, str]:
+    """Exit status and output of pytest on one file, under the hooks of the tests or of the documents."""
+    hooks = HOOKS if name.endswith(".py") else DOCUMENT_HOOKS
+    planted = folder / name
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_text(text, encoding="utf-8")
+    (folder / "conftest.py").write_text(hooks.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GRADPROOF"))}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "."]
+    environment = {**own, "GRADPROOF_REQUIRE_ALL": required}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return run.returncode, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_did_not_run_fails_where_all_is_required(tmp_path: Path, way: str) -> None:
+    status, output = outcome(tmp_path, WAYS[way], "1")
+    assert status in (1, 2), output
+    assert "demands that every test does" in output
+    assert "planted" in output
+    assert not re.search(r"\d (skipped|xfailed)", output)
+
+
+def test_elsewhere_it_is_left_alone(tmp_path: Path) -> None:
+    status, output = outcome(tmp_path, WAYS["inside"], "0")
+    assert (status, "1 skipped" in output) == (0, True)
+
+
+def test_a_test_that_ran_passes(tmp_path: Path) -> None:
+    status, output = outcome(tmp_path, "def test_a():\n    pass\n", "1")
+    assert (status, "1 passed" in output) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/page.md"])
+def test_the_blocks_of_a_document_run_and_share_their_names(tmp_path: Path, name: str) -> None:
+    text = "# Title\n\n```python\na = 1\n```\n\nText.\n\n```python\nassert a == 1\n```\n"
+    status, output = outcome(tmp_path, text, "1", name)
+    assert (status, "2 passed" in output) == (0, True), output
+    status, output = outcome(tmp_path, text.replace("a = 1", "a = 2"), "1", name)
+    assert (status, "1 failed, 1 passed" in output) == (1, True), output
+
+
+def test_a_block_in_another_language_is_left_alone(tmp_path: Path) -> None:
+    status, output = outcome(tmp_path, "```text\nnot python\n```\n\n```python\na = 1\n```\n", "1", "README.md")
+    assert (status, "1 passed" in output) == (0, True), output
