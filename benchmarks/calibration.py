@@ -6,10 +6,10 @@ seed, and undecided is shown beside them with its reasons, since a checker that 
 
 import argparse
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from problems import ACTIVATIONS, SMOOTH, STATES, classifier
-from running import arguments, each, summary, table, write
+from running import arguments, each, table, write
 from scoring import Outcome, Tally, checked, histogram
 
 NETWORKS = {
@@ -122,7 +122,7 @@ def main() -> int:
         settings.json,
         "calibration",
         settings,
-        {"families": {name: summary(asdict(tally)) for name, tally in tallies.items()}, "all": summary(asdict(total))},
+        {"families": {name: tally.summary for name, tally in tallies.items()}, "all": total.summary},
     )
     return 1 if total.false_alarms or total.crashes else 0
 

@@ -7,10 +7,10 @@ happen; what is off by less may be called anything but must still lie in the int
 import argparse
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from problems import BUGS, classifier, plant
-from running import arguments, each, summary, table, write
+from running import arguments, each, table, write
 from scoring import Judgement, Outcome, Tally, checked
 
 NETWORKS = {"n = 594": (20, 16, 10, 8), "n = 85,170": (784, 100, 60, 10)}
@@ -114,8 +114,8 @@ def main() -> int:
     )
     for line in notable:
         print(line)
-    results = {name: {**summary(asdict(tally)), "true": true} for name, (tally, true) in rows.items()}
-    write(settings.json, "detection", settings, {"bugs": results, "all": summary(asdict(everything))})
+    results = {name: {**tally.summary, "true": true} for name, (tally, true) in rows.items()}
+    write(settings.json, "detection", settings, {"bugs": results, "all": everything.summary})
     return 1 if everything.missed or everything.false_alarms or everything.crashes else 0
 
 

@@ -79,12 +79,6 @@ def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) 
             print("  ".join("-" * width for width in widths))
 
 
-def summary(tally: dict[str, Any]) -> dict[str, Any]:
-    """A tally as a dictionary for JSON: the lists of evaluations and seconds become their sums."""
-    sums = {name: sum(tally[name]) for name in ("evaluations", "seconds")}
-    return {**tally, **sums}
-
-
 def write(path: Path | None, benchmark: str, settings: argparse.Namespace, results: dict[str, Any]) -> None:
     """Writes the results as JSON where a file was asked for."""
     if path is None:

@@ -229,6 +229,12 @@ class Tally:
         """Mean wall time of a check."""
         return sum(self.seconds) / max(len(self.seconds), 1)
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The counts for JSON: of the lists of evaluations and seconds only the sums."""
+        sums = {"evaluations": sum(self.evaluations), "seconds": sum(self.seconds)}
+        return {**vars(self), "verdicts": dict(self.verdicts), "reasons": dict(self.reasons), **sums}
+
 
 def reason_word(reason: str) -> str:
     """The first of the known reasons for being undecided that a sentence names."""

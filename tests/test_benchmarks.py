@@ -1,5 +1,6 @@
 """The benchmarks judge gradproof, so their own truth is judged here, by the complex step and by hand."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,12 @@ def test_undecided_is_counted_with_its_reason_and_a_crash_is_not_lost() -> None:
     assert tally.reasons == {"kink": 1}
     assert tally.crashes == ["ValueError: no"]
     assert (tally.checks, tally.tensors, tally.mean_evaluations) == (2, 1, 10)
+    written = json.loads(json.dumps(tally.summary))
+    assert (written["verdicts"], written["reasons"], written["crashes"]) == (
+        {"undecided": 1},
+        {"kink": 1},
+        ["ValueError: no"],
+    )
 
 
 def test_relative_difference_is_scale_free_and_defined_at_zero() -> None:

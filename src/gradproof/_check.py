@@ -46,8 +46,8 @@ def check(
 
     Args:
         cost: ``cost(params, *args, *data, **options) -> float``; a 0-d array or one-element array will do. With
-            ``grads=True`` it returns ``(cost, grads)``, with ``has_aux=True`` ``(cost, anything)``. A cost that takes no
-            argument reads live arrays: ``params`` are those arrays, written in place and restored bit for bit.
+            ``grads=True`` it returns ``(cost, grads)``, with ``has_aux=True`` ``(cost, anything)``. A cost that takes
+            no argument reads live arrays: ``params`` are those arrays, written in place and restored bit for bit.
         params: a float array, or any nesting of dicts, lists, tuples, named tuples and dataclasses of float arrays of
             any shape and float or complex dtype; Python floats count. Left unchanged.
         grads: the claimed gradient in the same nesting, a callable ``(params, *args, *data, **options) -> nesting``,
@@ -91,7 +91,7 @@ def check(
     if os.environ.get("GRADPROOF", "").lower() == "off":
         return switched_off(call, chosen)
     session = open_session(call)
-    with session.protected(), _workers(workers) as spread:
+    with session.protected(), _Workers(workers) as spread:
         if chosen.method == "classic":
             found = classic(session, chosen, meter)
         elif chosen.method == "exhaustive":
@@ -110,7 +110,7 @@ def _method(method: str | None) -> str:
     return name
 
 
-class _workers:
+class _Workers:
     """Workers for the time of a check: processes of our own are started and stopped, others left as they are."""
 
     def __init__(self, workers: Any) -> None:

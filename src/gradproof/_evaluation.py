@@ -7,7 +7,7 @@ number of workers can change the time a check takes and nothing else.
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from typing import Any, Protocol, cast
+from typing import Any
 
 from gradproof._errors import InputError
 from gradproof._problem import Problem
@@ -15,13 +15,6 @@ from gradproof._records import Ray, Samples
 
 #: A map-like callable, as SciPy's ``workers``.
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-
-
-class Budget(Protocol):
-    """What may still be spent."""
-
-    evaluations: int | None
-    seconds: float | None
 
 
 class BudgetExhaustedError(Exception):
@@ -91,7 +84,7 @@ def mapper(workers: Executor | Mapper) -> Mapper:
     if isinstance(workers, Executor):
         return workers.map
     if callable(workers):
-        return cast(Mapper, workers)
+        return workers
     raise InputError.of(
         "setting up workers",
         "`workers`",

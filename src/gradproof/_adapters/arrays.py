@@ -268,4 +268,5 @@ def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.
         decade = np.floor((np.log10(size) - top) / DECADES)
     decade[~np.isfinite(decade)] = np.median(decade[np.isfinite(decade) & moving])
     decade = np.floor(decade)
-    return (decade - decade.min()).clip(0, 120).astype(np.int8)
+    labels: NDArray[np.int8] = (decade - decade.min()).clip(0, 120).astype(np.int8)
+    return labels

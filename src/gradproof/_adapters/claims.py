@@ -114,8 +114,9 @@ def _flat(tensor: Tensor, array: NDArray[Any], partner: str) -> tuple[list[Findi
         index = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.ndim else ()
         at = f"{tensor.name}[{', '.join(map(str, index))}]" if index else tensor.name
         value = "NaN" if np.isnan(wide).any() else "infinite"
-        message = f"The claimed gradient of {tensor.name} is not finite in {int(bad.sum())} of {bad.size} elements, first {at}."
-        place = Place(at if bad.sum() == 1 else f"{int(bad.sum())} elements of {tensor.name}", {tensor.name: bad}, True)
+        count = int(bad.sum())
+        message = f"The claimed gradient of {tensor.name} is not finite in {count} of {bad.size} elements, first {at}."
+        place = Place(at if count == 1 else f"{count} elements of {tensor.name}", {tensor.name: bad}, True)
         fix = f"Look for a division by zero, log(0), or an overflow where {partner} is computed."
         found.append(Finding("contract", "error", (tensor.name,), place, message, fix, detail=value))
         return found, None

@@ -53,7 +53,7 @@ class Session:
     call: Call
     caller: Caller
     tensors: tuple[Tensor, ...]
-    theta: NDArray[np.float64]
+    theta: NDArray[Any]
     start: Snapshot
     frozen: Snapshot | None = None
 
@@ -175,7 +175,9 @@ def open_session(call: Call) -> Session:
         )  # fmt: skip
     if live:
         _writable(structure.leaves)
-    moved, tensors, offset = [], [], 0
+    moved: list[Tensor | None] = []
+    tensors: list[Tensor] = []
+    offset = 0
     for leaf in structure.leaves:
         if not _chosen(leaf.name, call):
             moved.append(None)
@@ -192,7 +194,8 @@ def open_session(call: Call) -> Session:
     caller = Caller(
         call.cost, structure, tuple(moved), call.args, call.options, live, call.has_aux or call.grads is True
     )
-    theta = np.concatenate([_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t] or [[]])
+    parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
+    theta = np.concatenate(parts) if parts else np.empty(0)
     found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found))
 

@@ -100,7 +100,7 @@ def _reach(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):
             yield from ((f"{name}.{key}", value) for key, value in attributes.items())
-        call = getattr(type(thing), "__call__", None)
+        call = vars(type(thing)).get("__call__")
         if isinstance(call, types.FunctionType):
             yield name, call
 

@@ -15,7 +15,7 @@ import numpy as np
 ALPHA = 1e-6
 #: Most probes of one block: each look at the data spends ALPHA / MAX_PROBES.
 MAX_PROBES = 16
-#: The bound may leave out up to this many probes with the largest bars (a kink met by chance spoils one probe, not all).
+#: The bound may leave out up to this many probes with the largest bars: a kink met by chance spoils one, not all.
 DROPPED = 2
 
 

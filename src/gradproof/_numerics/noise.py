@@ -163,7 +163,7 @@ def pilot(
 
 def first_step(relative_noise: float) -> float:
     """Where a central difference balances noise against curvature, for a cost that varies on the parameters' scale."""
-    return FIRST_STEP * float(relative_noise) ** (1.0 / 3.0)
+    return FIRST_STEP * math.cbrt(relative_noise)
 
 
 def _steps(spacing: float) -> list[float]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
@@ -18,8 +19,7 @@ from gradproof._pipeline.point import Place0, prepare, stand_still, unsteady_cla
 from gradproof._pipeline.probing import REASONS, flat_offsets
 from gradproof._pipeline.reporting import Found, unexplained
 from gradproof._records import Components, Difference, Estimate, Finding, Place, Tensor, TensorReport, Verdict
-from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY
-from gradproof._verdict.settle import default_scales
+from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, default_scales
 
 #: Components kept for the list of the worst.
 KEPT = 1000
@@ -77,7 +77,7 @@ def _placed(finding: Finding, place: Place0, batches: Sequence[Measured]) -> Fin
     for batch in batches:
         if batch.tensor == i:
             wrong[batch.coordinates] = np.abs(batch.mismatch) > batch.bars
-    mask = (wrong.reshape(-1, 2).any(1) if tensor.complex else wrong).reshape(tensor.shape)
+    mask: NDArray[np.bool_] = (wrong.reshape(-1, 2).any(1) if tensor.complex else wrong).reshape(tensor.shape)
     count = int(mask.sum())
     text = f"all of {name}" if count == mask.size else f"{count} of {mask.size} elements of {name}"
     if count == 1 and tensor.shape:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradproof._adapters.claims import Claims
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import Evaluator, Mapper, Meter
+from gradproof._numerics.noise import first_step
 from gradproof._pipeline.options import AIM, WRONG_SHARE, Options
 from gradproof._records import Finding, Noise, Place
 from gradproof._reference import Reference, take_pilot
@@ -110,17 +111,15 @@ def prepare(
     aim = aims(session, claims, options)
     known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))
     parts = part_of_pilot(known)
-    if parts:
-        noise = take_pilot(evaluator, parts, 7_919 + options.seed, cost)
-    else:
-        noise = Noise(0.0, problem.epsilon, 1.0, cost)
+    still_air = Noise(0.0, problem.epsilon, 1.0, cost)
+    noise = take_pilot(evaluator, parts, 7_919 + options.seed, cost) if parts else still_air
     if still.spread > noise.sigma:
         noise = replace(noise, sigma=still.spread, step=_noisy_step(still.spread, float(cost), noise.step))
     return Place0(Reference(evaluator, noise), claims, known, held, theta)
 
 
 def _noisy_step(spread: float, cost: float, step: float) -> float:
-    return max(step, 3.0 * min(1e-3, spread / (abs(cost) or 1.0)) ** (1.0 / 3.0))
+    return max(step, first_step(min(1e-3, spread / (abs(cost) or 1.0))))
 
 
 def unsteady_claims(session: Session, claims: Claims, tolerance: float) -> tuple[Finding, ...]:

@@ -22,8 +22,8 @@ from gradproof._records import (
     TensorReport,
     Verdict,
 )
-from gradproof._verdict.judge import Judge, Outcome, Seeds, relative_high, relative_low
-from gradproof._verdict.settle import Claimed, Settlement, combined, default_scales, equalised, settle
+from gradproof._verdict.judge import Judge, Outcome, Seeds, default_scales, relative_high, relative_low
+from gradproof._verdict.settle import Claimed, Settlement, combined, equalised, settle
 
 #: Extended precision is used where its noise is at least this many times finer.
 FINER = 16.0

@@ -1,4 +1,4 @@
-"""From probes to a verdict on one block: intervals, groups of tensors judged together, and what must hold before "wrong" is said.
+"""From probes to a verdict: intervals, tensors judged together, and what must hold before "wrong" is said.
 
 The decision behind it: tensors are judged together, each weighted by one over the norm of its claimed gradient, so that
 every tensor counts by its relative mismatch and one probe serves them all; only a group in which something is wrong or
@@ -142,7 +142,9 @@ class Judge:
 
         For several tensors at once "wrong" means that the group as a whole is, and says nothing of any one of them.
         """
-        unit, probes, seeds, step = span(blocks), [], [], start
+        unit, step = span(blocks), start
+        probes: list[Estimate] = []
+        seeds: list[int] = []
         outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
         while len(probes) < MAX_PROBES:
             fresh = self.seeds.take(2 if len(probes) == 1 else 1)
@@ -228,8 +230,8 @@ def _rms(values: Sequence[float]) -> float:
 def relative_high(mismatch: float, claim: float = 1.0) -> float:
     """The largest relative difference that a mismatch of this norm can make beside a claim of that norm.
 
-    norm(reference) is at least claim - mismatch, so the course notes' number is at most mismatch / (2 claim - mismatch),
-    capped at 1; 0/0 is 0.
+    norm(reference) is at least claim - mismatch, so the course notes' number is at most
+    mismatch / (2 claim - mismatch), capped at 1; 0/0 is 0.
     """
     if mismatch == 0.0:
         return 0.0
