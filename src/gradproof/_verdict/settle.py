@@ -51,8 +51,14 @@ class Settlement:
     finest_used: set[int]
 
     def record(self, blocks: Iterable[Block], outcome: Outcome, *, finer: bool) -> None:
-        """Files an outcome with each tensor of a group."""
-        for tensor in {b.tensor for b in blocks}:
+        """Files an outcome with each tensor of a group.
+
+        The bound above holds for each of them; the bound below only for the group, unless it is a single tensor.
+        """
+        tensors = {b.tensor for b in blocks}
+        if len(tensors) > 1:
+            outcome = replace(outcome, low=0.0)
+        for tensor in tensors:
             self.outcomes.setdefault(tensor, []).append(outcome)
             if finer:
                 self.finest_used.add(tensor)
