@@ -86,11 +86,13 @@ def activate(activation: str, Z: Array) -> Array:
 
 def slope(activation: str, A: Array) -> Array:
     """The activation's derivative, from its output."""
+    out: Array
     if activation == "tanh":
-        return 1 - A * A
-    if activation == "sigmoid":
-        return A * (1 - A)
-    out: Array = (A > 0).astype(A.dtype)
+        out = 1 - A * A
+    elif activation == "sigmoid":
+        out = A * (1 - A)
+    else:
+        out = (A > 0).astype(A.dtype)
     return out
 
 
