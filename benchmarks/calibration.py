@@ -21,8 +21,8 @@ NETWORKS = {
 }
 """Layer sizes: about 100, 250, 750, 10,000 and 100,000 parameters."""
 
-FULL = {"tiny": 120, "small": 120, "deep": 80, "10k": 8, "100k": 2, "smooth": 60}
-SHORT = {"tiny": 4, "small": 4, "deep": 2, "10k": 0, "100k": 0, "smooth": 3}
+FULL = {"tiny": 300, "small": 300, "deep": 200, "10k": 16, "100k": 4, "smooth": 120}
+SHORT = {"tiny": 20, "small": 20, "deep": 10, "10k": 1, "100k": 0, "smooth": 10}
 
 # Seeds of different families and of different --seed never meet.
 STRIDE = 100_000

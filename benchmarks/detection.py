@@ -18,7 +18,7 @@ SETTINGS = (("tanh", "random biases"), ("tanh", "trained"), ("relu", "random bia
 WEIGHT_DECAY = 1e-4
 
 FULL = {"n = 594": 12, "n = 85,170": 2}
-SHORT = {"n = 594": 1, "n = 85,170": 0}
+SHORT = {"n = 594": 2, "n = 85,170": 0}
 
 STRIDE = 100_000
 

@@ -12,6 +12,7 @@ from typing import Any
 from gradproof._adapters.numpy import Call, open_session
 from gradproof._errors import InputError
 from gradproof._evaluation import Mapper, Meter, mapper
+from gradproof._pipeline.batching import together
 from gradproof._pipeline.course import classic
 from gradproof._pipeline.exhaustive import exhaustive
 from gradproof._pipeline.options import Options, read_budget, read_patterns
@@ -91,6 +92,8 @@ def check(
     if os.environ.get("GRADPROOF", "").lower() == "off":
         return switched_off(call, chosen)
     session = open_session(call)
+    if vectorized:
+        session = together(session, chosen, meter)
     with session.protected(), _Workers(workers) as spread:
         if chosen.method == "classic":
             found = classic(session, chosen, meter)

@@ -76,7 +76,7 @@ class _Task:
         self._problem = problem
 
     def __call__(self, ray: Ray) -> list[Samples]:
-        return self._problem.lines([ray])
+        return self._problem.replica().lines([ray])
 
 
 def mapper(workers: Executor | Mapper) -> Mapper:

@@ -25,5 +25,8 @@ class Problem(Protocol):
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates the cost along rays. A cost that raises or is not finite at a step is NaN there."""
 
+    def replica(self) -> "Problem":
+        """The same problem with working memory of its own, so that two threads do not meet in it."""
+
     def stats(self, tensor: int) -> Stats:
         """Norms and scales of one tensor."""

@@ -6,6 +6,7 @@ for each evaluation; should the cost keep a reference to what it was given, it k
 gets another.
 """
 
+import copy
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -54,21 +55,40 @@ class Point:
 class ArrayProblem:
     """A cost near a point of NumPy parameters, and one claimed gradient."""
 
-    def __init__(self, point: Point, evaluate: Callable[[NDArray[Any]], Any]) -> None:
+    def __init__(self, point: Point, evaluate: Callable[[NDArray[Any]], Any], rows: int = 0) -> None:
+        """Takes the point and how to evaluate there.
+
+        Args:
+            point: where, and what is claimed.
+            evaluate: from a flat vector of coordinates to a cost; with ``rows`` from so many at once to as many costs.
+            rows: how many parameter sets are evaluated together; 0 for one at a time.
+        """
         self.point = point
         self._evaluate = evaluate
-        self._work = np.empty_like(point.theta)
+        self._rows = rows
+        self._work = self._fresh()
         self._directions: OrderedDict[Direction, _Numbers] = OrderedDict()
         self._free = sys.getrefcount(self._work)
         self._labels = {i: _bins(self._theta(i), self._moving(i)) for i in range(len(point.tensors))}
         self._rms = [_rms(self._claim(i)) for i in range(len(point.tensors))]
         self._scales = [_rms(self._theta(i)) for i in range(len(point.tensors))]
 
-    def __getstate__(self) -> tuple[Point, Any]:
-        return self.point, self._evaluate
+    def _fresh(self) -> NDArray[Any]:
+        shape = (self._rows, self.point.theta.size) if self._rows else self.point.theta.shape
+        return np.empty(shape, self.point.theta.dtype)
 
-    def __setstate__(self, state: tuple[Point, Any]) -> None:
+    def __getstate__(self) -> tuple[Point, Any, int]:
+        return self.point, self._evaluate, self._rows
+
+    def __setstate__(self, state: tuple[Point, Any, int]) -> None:
         self.__init__(*state)  # type: ignore[misc]
+
+    def replica(self) -> "ArrayProblem":
+        """The same problem with working memory of its own, for a thread."""
+        other = copy.copy(self)
+        other._work = self._fresh()
+        other._directions = OrderedDict()
+        return other
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -108,24 +128,49 @@ class ArrayProblem:
         return Stats(_rms(theta[moving]), _norm(claim), self._rms[tensor], bins, int(moving.sum()))
 
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
-        """Evaluates the cost along rays, one after another."""
+        """Evaluates the cost along rays: one step after another, or so many at once."""
+        if self._rows:
+            return self._lines_together(rays)
         return [self._line(ray) for ray in rays]
+
+    def _lines_together(self, rays: Sequence[Ray]) -> list[Samples]:
+        """Evaluates all steps of all rays in chunks of one shape, filled up with the point itself.
+
+        The shape is always the same, as the last bits of a batched cost depend on it.
+        """
+        found = [self._blank(ray) for ray in rays]
+        steps = [(i, k) for i, ray in enumerate(rays) for k in range(len(ray.steps))]
+        for first in range(0, len(steps), self._rows):
+            chunk = steps[first : first + self._rows]
+            if sys.getrefcount(self._work) > self._free:
+                self._work = self._fresh()
+            for row, (i, k) in enumerate(chunk):
+                numbers = self._numbers(rays[i].direction)
+                found[i].claimed[k] = self._displace(numbers, rays[i].steps[k], self._work[row])
+            self._work[len(chunk) :] = self.point.theta
+            costs = self._evaluate(self._work)
+            for row, (i, k) in enumerate(chunk):
+                found[i].costs[k] = costs[row]
+        return found
+
+    def _blank(self, ray: Ray) -> Samples:
+        numbers, dtype, count = self._numbers(ray.direction), self.point.theta.dtype, len(ray.steps)
+        magnitude = np.abs(np.asarray(ray.steps)) * numbers.magnitude
+        return Samples(np.empty(count, dtype), np.empty(count, dtype), magnitude, numbers.slope)
 
     def _line(self, ray: Ray) -> Samples:
         numbers = self._numbers(ray.direction)
-        dtype = self.point.theta.dtype
-        costs, claimed = np.empty(len(ray.steps), dtype), np.empty(len(ray.steps), dtype)
+        found = self._blank(ray)
         for i, step in enumerate(ray.steps):
             if sys.getrefcount(self._work) > self._free:  # the cost kept it: it is the cost's now
-                self._work = np.empty_like(self._work)
-            claimed[i] = self._displace(numbers, step)
-            costs[i] = self._evaluate(self._work)
-        magnitude = np.abs(np.asarray(ray.steps)) * numbers.magnitude
-        return Samples(costs, claimed, magnitude, numbers.slope)
+                self._work = self._fresh()
+            found.claimed[i] = self._displace(numbers, step, self._work)
+            found.costs[i] = self._evaluate(self._work)
+        return found
 
-    def _displace(self, numbers: "_Numbers", step: float) -> Any:
-        """Fills the work vector with the displaced parameters; returns claimed . displacement."""
-        theta, claim, work = self.point.theta, self.point.claim, self._work
+    def _displace(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
+        """Fills a vector with the displaced parameters; returns claimed . displacement."""
+        theta, claim = self.point.theta, self.point.claim
         total = theta.dtype.type(0.0)
         done = 0
         for start, stop, values, native in numbers.runs:

@@ -48,6 +48,7 @@ class Session:
         theta: their coordinates, float64.
         start: the random state in reach when the check began.
         frozen: the same, where it must be put back before each evaluation.
+        rows: how many parameter sets the cost is given at once; 0 for one without a leading axis.
     """
 
     call: Call
@@ -56,6 +57,7 @@ class Session:
     theta: NDArray[Any]
     start: Snapshot
     frozen: Snapshot | None = None
+    rows: int = 0
 
     @property
     def callable_grads(self) -> bool:
@@ -90,7 +92,22 @@ class Session:
         """The cost at a point where it must be finite."""
         if self.frozen is not None:
             self.frozen.restore()
-        return self.caller.at_point(theta.copy())
+        return self.caller.at_point(np.tile(theta, (self.rows, 1)) if self.rows else theta.copy())
+
+    def evaluate_many(self, work: NDArray[Any]) -> NDArray[Any]:
+        """The costs of several parameter sets, one a row."""
+        if self.frozen is not None:
+            self.frozen.restore()
+        return self.caller.evaluate_many(work)
+
+    def one_cost(self, theta: NDArray[Any]) -> Any:
+        """The cost at one parameter set beside the point; NaN where it has none."""
+        return self.evaluate_many(np.tile(theta, (self.rows, 1)))[0] if self.rows else self.evaluate(theta.copy())
+
+    def for_workers(self) -> "Session":
+        """What another process needs to evaluate the cost, without what cannot be sent there."""
+        call = replace(self.call, grads=None, params=None)
+        return self if self.frozen is not None else replace(self, call=call, start=Snapshot(()))
 
     def claims(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
         """The claimed gradient at a point; where it was given as arrays, those arrays.
@@ -103,9 +120,12 @@ class Session:
             return read_claims(grads, self.caller.structure, self.tensors)
         if self.frozen is not None:
             self.frozen.restore()
-        returned = self.caller.call(self.call.cost, theta.copy(), native=native)
-        if grads is True:
-            return read_claims(returned[1], self.caller.structure, self.tensors)
+        if self.rows:
+            self.at_point(theta)
+        else:
+            returned = self.caller.call(self.call.cost, theta.copy(), native=native)
+            if grads is True:
+                return read_claims(returned[1], self.caller.structure, self.tensors)
         if self.frozen is not None:
             self.frozen.restore()
         work = theta.copy()
@@ -132,7 +152,8 @@ class Session:
     def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_]) -> ArrayProblem:
         """Lines through a point for the core."""
         point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_dtypes)
-        return ArrayProblem(point, partial(_evaluate, self))
+        evaluate = _evaluate_many if self.rows else _evaluate
+        return ArrayProblem(point, partial(evaluate, self.for_workers()), self.rows)
 
     @contextmanager
     def protected(self) -> Iterator[None]:
@@ -148,6 +169,10 @@ class Session:
 
 def _evaluate(session: Session, work: NDArray[Any]) -> Any:
     return session.evaluate(work)
+
+
+def _evaluate_many(session: Session, work: NDArray[Any]) -> Any:
+    return session.evaluate_many(work)
 
 
 def open_session(call: Call) -> Session:

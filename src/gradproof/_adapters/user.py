@@ -49,9 +49,11 @@ class Caller:
                 return leaf.value
             kind = np.result_type(work.dtype, 1j) if np.iscomplexobj(leaf.value) else work.dtype
             return np.array(leaf.value, dtype=kind)
-        part = work[tensor.offset : tensor.offset + tensor.size]
+        part = work[..., tensor.offset : tensor.offset + tensor.size]
         if tensor.complex:
             part = part.view(np.result_type(work.dtype, 1j))
+        if work.ndim == 2:
+            return part.reshape(len(work), *tensor.shape)
         if leaf.kind is Kind.PYTHON_FLOAT:
             return float(part[0]) if work.dtype == np.float64 else part[0]
         if leaf.kind is Kind.PYTHON_COMPLEX:
@@ -90,6 +92,16 @@ class Caller:
         value = scalar(returned[0] if self.paired else returned)
         return np.nan if value is None or not np.isfinite(value) else value
 
+    def evaluate_many(self, work: NDArray[Any]) -> NDArray[Any]:
+        """The costs of several parameter sets, one a row; NaN where they have none, all NaN where it raises."""
+        with np.errstate(all="ignore"):
+            try:
+                costs = np.asarray(self.call(self.cost, work))
+            except Exception:  # whatever it raises, some row is outside the cost's domain
+                return np.full(len(work), np.nan)
+        found = costs.reshape(len(work)).astype(work.dtype)
+        return np.where(np.isfinite(found), found, np.nan)
+
     def at_point(self, work: NDArray[Any]) -> Any:
         """The cost at the point itself, where only a finite number will do.
 
@@ -99,12 +111,24 @@ class Caller:
         before = work.copy()
         try:
             returned = self.call(self.cost, work)
+            if work.ndim == 2:
+                returned = self._first(returned, len(work))
         except Exception as error:
             error.add_note("gradproof: raised by the cost at the given parameters, before anything was checked.")
             raise
         if not self.live:
             self._unchanged(before, work)
         return self._checked(returned, before)
+
+    def _first(self, returned: Any, rows: int) -> Any:
+        costs = np.asarray(returned)
+        if costs.shape not in ((rows,), (rows, 1)):
+            raise InputError.of(
+                "evaluating the cost with vectorized=True", "what the cost returns",
+                f"one cost for each of {rows} parameter sets, shape ({rows},)", _described(returned),
+                "Let the cost keep the leading axis, or drop vectorized=True.",
+            )  # fmt: skip
+        return costs.reshape(rows)[0]
 
     def _checked(self, returned: Any, work: NDArray[Any]) -> Any:
         doing, what = "evaluating the cost at the given parameters", "what the cost returns"
@@ -127,7 +151,7 @@ class Caller:
             ranges = ", ".join(
                 f"{t.name} in [{np.min(part):.3g}, {np.max(part):.3g}]"
                 for t in self.moved
-                if t is not None and (part := work[t.offset : t.offset + t.size]).size
+                if t is not None and (part := work[..., t.offset : t.offset + t.size]).size
             )
             raise InputError.of(
                 doing, "the cost", "finite", f"{value} with {ranges}", "Choose parameters at which the cost is finite."
@@ -136,6 +160,7 @@ class Caller:
 
     def _unchanged(self, before: NDArray[Any], after: NDArray[Any]) -> None:
         different = ~((before == after) | (np.isnan(before) & np.isnan(after)))
+        different = different.reshape(-1, different.shape[-1]).any(0)
         for tensor in self.moved:
             if tensor is not None and different[tensor.offset : tensor.offset + tensor.size].any():
                 raise InputError.of(

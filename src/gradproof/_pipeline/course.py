@@ -36,7 +36,7 @@ def classic(session: Session, options: Options, meter: Meter) -> Found:
             for sign in (EPSILON, -EPSILON):
                 moved = theta.copy()
                 moved[i] += sign
-                ends.append(float(session.evaluate(moved)))
+                ends.append(float(session.one_cost(moved)))
             meter.spend(2)
             approximate[i] = (ends[0] - ends[1]) / (2.0 * EPSILON)
     except BudgetExhaustedError:
