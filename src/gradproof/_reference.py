@@ -96,7 +96,7 @@ def take_pilot(evaluator: Evaluator, parts: Sequence[Part], seed: int, cost: Any
 
     def line(steps: Sequence[float]) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
         samples = evaluator.lines([Ray(direction, tuple(steps))])[0]
-        return samples.costs, _residuals(samples, cost)
+        return samples.costs, residuals(samples, cost)
 
     found = pilot(line, cost, evaluator.problem.epsilon)
     return Noise(**found)
@@ -106,14 +106,14 @@ def _both(steps: Sequence[float]) -> tuple[float, ...]:
     return tuple(signed for step in steps for signed in (step, -step))
 
 
-def _residuals(samples: Samples, cost: Any) -> NDArray[np.float64]:
+def residuals(samples: Samples, cost: Any) -> NDArray[np.float64]:
     """psi(t) - psi(0), formed in the precision of evaluation before it is rounded to float64."""
     with np.errstate(invalid="ignore", over="ignore"):
         return np.asarray((samples.costs - cost) - samples.claimed, dtype=np.float64)
 
 
 def _pairs(steps: Sequence[float], samples: Samples, cost: Any) -> list[Pair]:
-    residual = _residuals(samples, cost)
+    residual = residuals(samples, cost)
     size = np.maximum(np.abs(samples.costs).astype(np.float64), DOT_ROUNDING * samples.magnitude)
     return [
         Pair(step, float(residual[2 * i]), float(residual[2 * i + 1]), float(max(size[2 * i], size[2 * i + 1])))

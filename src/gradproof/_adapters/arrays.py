@@ -69,6 +69,9 @@ class ArrayProblem:
         self._work = self._fresh()
         self._directions: OrderedDict[Direction, _Numbers] = OrderedDict()
         self._free = sys.getrefcount(self._work)
+        # Infinite parameters (masks) stay put; their displacement is 0 and not inf - inf.
+        self._infinite = np.flatnonzero(~np.isfinite(point.theta))
+        self._base = np.where(np.isfinite(point.theta), point.theta, 0) if self._infinite.size else point.theta
         self._labels = {i: _bins(self._theta(i), self._moving(i)) for i in range(len(point.tensors))}
         self._rms = [_rms(self._claim(i)) for i in range(len(point.tensors))]
         self._scales = [_rms(self._theta(i)) for i in range(len(point.tensors))]
@@ -170,7 +173,7 @@ class ArrayProblem:
 
     def _displace(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
         """Fills a vector with the displaced parameters; returns claimed . displacement."""
-        theta, claim = self.point.theta, self.point.claim
+        theta, claim = self._base, self.point.claim
         total = theta.dtype.type(0.0)
         done = 0
         for start, stop, values, native in numbers.runs:
@@ -185,6 +188,8 @@ class ArrayProblem:
                 total += np.dot(claim[low:high], moved - theta[low:high])
             done = stop
         work[done:] = theta[done:]
+        if self._infinite.size:
+            work[self._infinite] = self.point.theta[self._infinite]
         return total
 
     def _numbers(self, direction: Direction) -> "_Numbers":

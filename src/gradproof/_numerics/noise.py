@@ -139,6 +139,7 @@ def pilot(
         "constant": constant,
         "steps_only": staircase,
         "step": first_step(epsilon),
+        "narrowed": spacing < SPACING,
         "sigma": floor,
     }
     if constant:

@@ -28,7 +28,7 @@ def together(session: Session, options: Options, meter: Meter) -> Session:
     """
     if session.caller.live or session.caller.paired:
         raise InputError.of(
-            "setting up a vectorised check", "`cost`", "a function of the parameters that returns one cost for each set",
+            "setting up a vectorised check", "`cost`", "a function of the parameters returning one cost for each set",
             "one that reads live arrays or returns a pair", "Drop vectorized=True, or pass cost and grads separately.",
         )  # fmt: skip
     best, fastest = 1, float("inf")

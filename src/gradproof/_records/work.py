@@ -137,6 +137,7 @@ class Noise:
         jump: the cost at the point differs from its limits on both sides.
         steps_only: the values are so coarse that the cost is a staircase.
         finite: whether the cost could be evaluated beside the point at all.
+        narrowed: whether that took far smaller steps than usual, as some parameter lies next to the domain's edge.
     """
 
     sigma: float
@@ -149,6 +150,7 @@ class Noise:
     jump: bool = False
     steps_only: bool = False
     finite: bool = True
+    narrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

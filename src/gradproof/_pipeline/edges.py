@@ -1,0 +1,139 @@
+"""Coordinates that a check must not move freely: on a jump of the cost, or at the edge of its domain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gradproof._adapters.numpy import Session
+from gradproof._errors import InputError
+from gradproof._evaluation import Mapper, Meter
+from gradproof._localisation.points import Search, from_inside, jumps, leaves_domain, named
+from gradproof._pipeline.options import Options
+from gradproof._pipeline.point import Place0, Stillness, prepare
+from gradproof._records import Direction
+from gradproof._verdict.judge import Outcome, default_scales
+
+
+@dataclass
+class Work:
+    """One check in progress."""
+
+    session: Session
+    options: Options
+    meter: Meter
+    spread: Mapper | None
+    still: Stillness
+    notes: list[str]
+
+    @property
+    def tools(self) -> tuple[Meter, Mapper | None]:
+        """What evaluates."""
+        return self.meter, self.spread
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Coordinates that were held still, by tensor.
+
+    Attributes:
+        jump: those on which the cost jumps; None for a tensor with too many.
+        domain: those that leave the domain; None likewise.
+        search: how they were found.
+    """
+
+    jump: dict[int, list[int] | None]
+    domain: dict[int, list[int] | None]
+    search: Search | None
+
+
+def hold_still(work: Work, place: Place0) -> tuple[Place0, Edges]:
+    """Finds and holds the coordinates that spoil every probe, if there are any."""
+    jump: dict[int, list[int] | None] = {}
+    domain: dict[int, list[int] | None] = {}
+    search: Search | None = None
+    infinite = place.fixed & ~np.isfinite(place.theta.astype(np.float64))
+    if infinite.any():
+        work.notes.append(f"{int(infinite.sum())} parameters are not finite; they were left where they are.")
+    noise = place.reference.noise
+    if not noise.finite or noise.narrowed:
+        place, search, domain = _held(work, place, leaves_domain)
+    if place.reference.noise.jump:
+        place, search, jump = _held(work, place, jumps)
+    return place, Edges(jump, domain, search)
+
+
+def _held(
+    work: Work, place: Place0, shows: Callable[[Search, Direction], bool]
+) -> tuple[Place0, Search, dict[int, list[int] | None]]:
+    scales = default_scales([c.stats for c in place.claimed])
+    search = Search(place.reference, scales, 104_729 + work.options.seed, place.reference.noise)
+    found = search.coordinates(shows)
+    fixed = place.fixed.copy()
+    for i, coordinates in found.items():
+        offset, size = work.session.tensors[i].offset, work.session.tensors[i].size
+        for c in range(size) if coordinates is None else coordinates:
+            fixed[offset + c] = True
+    if not found:
+        return place, search, found
+    again = prepare(work.still, place.theta, place.claims, work.options, work.tools, fixed)
+    return again, replace(search, noise=again.reference.noise), found
+
+
+def apply_edges(work: Work, place: Place0, edges: Edges, outcomes: dict[int, Outcome], remarks: dict[int, str]) -> None:
+    """Lets the coordinates that were held still have their say in the verdicts of their tensors."""
+    problem = place.reference.evaluator.problem
+    for i, coordinates in edges.jump.items():
+        what = "too many elements to name" if coordinates is None else named(problem, i, coordinates)
+        if i in outcomes and outcomes[i].status != "wrong":
+            outcomes[i] = replace(outcomes[i], status="undecided", reason="jump")
+            remarks[i] = f"the cost jumps exactly at {what}; the other elements were judged"
+    for i, coordinates in edges.domain.items():
+        if i not in outcomes or edges.search is None:
+            continue
+        if coordinates is None:
+            outcomes[i] = replace(outcomes[i], status="undecided", reason="domain")
+            continue
+        _from_inside(work, place, edges.search, (i, coordinates), outcomes, remarks)
+
+
+def _from_inside(
+    work: Work,
+    place: Place0,
+    search: Search,
+    where: tuple[int, list[int]],
+    outcomes: dict[int, Outcome],
+    remarks: dict[int, str],
+) -> None:
+    i, coordinates = where
+    problem = place.reference.evaluator.problem
+    tensor, known = work.session.tensors[i], place.claimed[i]
+    # The search's own problem still moves these coordinates; the one that is judged holds them.
+    whole = search.reference
+    claim = place.claims.values[tensor.name]
+    size = float(np.linalg.norm(claim)) or 1.0
+    low = high = 0.0
+    for c in coordinates:
+        own = abs(float(place.theta[tensor.offset + c]))
+        mismatch, bar = from_inside(replace(search, reference=whole), i, c, own or search.scales[i])
+        if not np.isfinite(bar):
+            raise InputError.of(
+                "stepping away from the given parameters", named(problem, i, [c]),
+                "movable to at least one side", "at a point where the cost raises or is not finite on both sides",
+                f"Move it into the cost's domain, or leave {tensor.name} out with exclude=.",
+            )  # fmt: skip
+        low, high = low + max(0.0, abs(mismatch) - bar) ** 2, high + (abs(mismatch) + bar) ** 2
+    low, high = low**0.5 / size, high**0.5 / size
+    what = named(problem, i, coordinates)
+    outcome = outcomes[i]
+    if low / (2.0 + low) > known.aim.wrong:
+        outcomes[i] = replace(
+            outcome, status="wrong", low=max(low, outcome.low), high=float(np.hypot(high, outcome.high))
+        )
+        remarks[i] = f"wrong at {what}, measured from inside the cost's domain"
+    elif outcome.status == "correct" and high / 2.0 > known.aim.tolerance:
+        outcomes[i] = replace(outcome, status="undecided", reason="domain")
+        remarks[i] = f"{what} lies at the edge of the cost's domain and could not be measured well enough"
+    else:
+        outcomes[i] = replace(outcome, high=float(np.hypot(high, outcome.high)))
+        work.notes.append(f"{what} lies at the edge of the cost's domain; measured from inside it.")
