@@ -17,6 +17,8 @@ from gradproof._numerics.ladder import DOT_ROUNDING, NOISE_FACTOR, RATIO, Pair, 
 from gradproof._numerics.noise import pilot
 from gradproof._records import Direction, Estimate, Noise, Part, Ray, Samples
 
+#: Steps tried on one side only, relative to the parameter, each a quarter of the one before.
+ONE_SIDED, RUNGS = 1e-2, 12
 #: A pair of steps this much closer catches a step that is far above the cost's own scale.
 CLOSER = 64.0
 
@@ -71,6 +73,29 @@ class Reference:
         """The residuals at one step on both sides."""
         samples = self.evaluator.lines([Ray(direction, (step, -step))])[0]
         return _pairs([step], samples, self.noise.cost)[0]
+
+    def one_sided(self, direction: Direction) -> tuple[float, float]:
+        """The mismatch along a direction from one side of the point, the first on which the cost exists.
+
+        Second-order one-sided differences (4 psi(h) - psi(2h)) / 2h at falling steps; neighbours bound the truncation.
+
+        Returns:
+            (mismatch, error bar); the bar is infinite where neither side could be evaluated.
+        """
+        steps = [ONE_SIDED / RATIO**k for k in range(RUNGS)]
+        for side in (1.0, -1.0):
+            ray = Ray(direction, tuple(side * step * far for step in steps for far in (1.0, 2.0)))
+            values = residuals(self.evaluator.lines([ray])[0], self.noise.cost)
+            slopes = [(4.0 * values[2 * k] - values[2 * k + 1]) / (2.0 * side * steps[k]) for k in range(RUNGS)]
+            best = (math.nan, math.inf)
+            for k in range(1, RUNGS):
+                noise = NOISE_FACTOR * math.sqrt(17.0) * self.noise.sigma / (2.0 * steps[k])
+                bar = noise + abs(float(slopes[k] - slopes[k - 1]))
+                if bar < best[1]:
+                    best = (-float(slopes[k]), bar)
+            if math.isfinite(best[1]):
+                return best
+        return math.nan, math.inf
 
     def closer(self, direction: Direction, found: Estimate, target: float) -> Estimate:
         """Looks much closer than the step of an estimate, and measures again from there where that disagrees."""

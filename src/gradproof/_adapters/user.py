@@ -182,7 +182,9 @@ def scalar(returned: Any) -> Any:
     """A cost as a real scalar in its own precision; None where it is none."""
     if isinstance(returned, bool | np.bool_ | str | bytes) or returned is None:
         return None
-    if isinstance(returned, int | float | np.floating | np.integer):
+    if isinstance(returned, int | np.integer):
+        return float(returned)
+    if isinstance(returned, float | np.floating):
         return returned
     if isinstance(returned, complex | np.complexfloating):
         return None
@@ -192,7 +194,8 @@ def scalar(returned: Any) -> Any:
         return None
     if array.size != 1 or array.dtype.kind not in "fiu":
         return None
-    return array.reshape(())[()]
+    value = array.reshape(())[()]
+    return float(value) if array.dtype.kind in "iu" else value
 
 
 def _described(returned: Any) -> str:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._problem import Problem
 from gradproof._records import Direction, Noise, Part, Ray, Weighting
 from gradproof._reference import Reference, residuals
@@ -19,8 +18,6 @@ NEAR = 1e-7
 MOST = 32
 #: A gap must exceed the noise this many times to be a jump, and stay when looked at this much closer.
 GAP, CLOSER = 100.0, 64.0
-#: Steps tried from the inside of an edge, relative to the parameter, each a quarter of the one before.
-INSIDE, RUNGS = 1e-2, 12
 
 
 @dataclass(frozen=True)
@@ -100,19 +97,8 @@ def from_inside(search: Search, tensor: int, coordinate: int, scale: float) -> t
         (claimed - reference, error bar); the bar is infinite where neither side could be evaluated.
     """
     direction = Direction((), (Part(tensor, scale, Weighting.UNIT, start=coordinate, stop=coordinate + 1),))
-    best = (math.nan, math.inf)
-    for side in (1.0, -1.0):
-        steps = [INSIDE * 4.0**-k for k in range(RUNGS)]
-        values = search.residuals(direction, [side * s * f for s in steps for f in (1.0, 2.0)])
-        slopes = [(4 * values[2 * k] - values[2 * k + 1]) / (2 * side * steps[k]) for k in range(RUNGS)]
-        for k in range(1, RUNGS):
-            noise = NOISE_FACTOR * math.sqrt(17.0) * search.noise.sigma / (2.0 * steps[k])
-            bar = noise + abs(slopes[k] - slopes[k - 1])
-            if math.isfinite(bar) and bar < best[1]:
-                best = (-slopes[k], bar)
-        if math.isfinite(best[1]):
-            break
-    return best[0] / scale, best[1] / scale
+    mismatch, bar = search.reference.one_sided(direction)
+    return mismatch / scale, bar / scale
 
 
 def named(problem: Problem, tensor: int, coordinates: Sequence[int]) -> str:

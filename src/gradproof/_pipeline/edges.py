@@ -77,7 +77,8 @@ def _held(
     if not found:
         return place, search, found
     again = prepare(work.still, place.theta, place.claims, work.options, work.tools, fixed)
-    return again, replace(search, noise=again.reference.noise), found
+    noise = again.reference.noise
+    return again, replace(search, noise=noise, reference=replace(search.reference, noise=noise)), found
 
 
 def apply_edges(work: Work, place: Place0, edges: Edges, outcomes: dict[int, Outcome], remarks: dict[int, str]) -> None:
@@ -108,14 +109,12 @@ def _from_inside(
     i, coordinates = where
     problem = place.reference.evaluator.problem
     tensor, known = work.session.tensors[i], place.claimed[i]
-    # The search's own problem still moves these coordinates; the one that is judged holds them.
-    whole = search.reference
     claim = place.claims.values[tensor.name]
     size = float(np.linalg.norm(claim)) or 1.0
     low = high = 0.0
     for c in coordinates:
         own = abs(float(place.theta[tensor.offset + c]))
-        mismatch, bar = from_inside(replace(search, reference=whole), i, c, own or search.scales[i])
+        mismatch, bar = from_inside(search, i, c, own or search.scales[i])
         if not np.isfinite(bar):
             raise InputError.of(
                 "stepping away from the given parameters", named(problem, i, [c]),
@@ -126,14 +125,13 @@ def _from_inside(
     low, high = low**0.5 / size, high**0.5 / size
     what = named(problem, i, coordinates)
     outcome = outcomes[i]
+    both = float(np.hypot(high, outcome.high))
     if low / (2.0 + low) > known.aim.wrong:
-        outcomes[i] = replace(
-            outcome, status="wrong", low=max(low, outcome.low), high=float(np.hypot(high, outcome.high))
-        )
+        outcomes[i] = replace(outcome, status="wrong", low=max(low, outcome.low), high=both)
         remarks[i] = f"wrong at {what}, measured from inside the cost's domain"
     elif outcome.status == "correct" and high / 2.0 > known.aim.tolerance:
         outcomes[i] = replace(outcome, status="undecided", reason="domain")
         remarks[i] = f"{what} lies at the edge of the cost's domain and could not be measured well enough"
     else:
-        outcomes[i] = replace(outcome, high=float(np.hypot(high, outcome.high)))
+        outcomes[i] = replace(outcome, high=both)
         work.notes.append(f"{what} lies at the edge of the cost's domain; measured from inside it.")
