@@ -27,7 +27,7 @@ class Case:
         value: the cost.
         x: the point.
         slope: the claimed gradient.
-        undecidable: whether there is no right answer here, so that only undecided wins.
+        undecidable: whether there is no derivative here, so that every answer but "wrong" wins.
     """
 
     name: str

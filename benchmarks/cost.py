@@ -6,6 +6,7 @@ cost in the same process, so that what the checker itself takes is seen; what is
 
 import argparse
 import os
+import statistics
 import time
 import warnings
 from typing import Any
@@ -26,6 +27,7 @@ STEPS = {"10k": 300, "100k": 300, "1M": 100}
 # The slow checkers are timed on this many components and extrapolated to all.
 COMPONENTS = {"10k": 1000, "100k": 200, "1M": 30}
 TENSORS = 200
+REPETITIONS = 5
 
 
 def vector_cost(problem: Problem) -> tuple[Any, Array]:
@@ -69,14 +71,16 @@ def bare_seconds(problem: Problem, evaluations: int) -> float:
 
 
 def measured(problem: Problem, grads: Any, seed: int) -> dict[str, Any]:
-    """One check in numbers."""
+    """One check in numbers; the seconds are medians of repetitions in which check and bare evaluations take turns."""
     problem.cost(problem.params)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        start = time.perf_counter()
-        report = gp.check(problem.cost, problem.params, grads, seed=seed)
-        seconds = time.perf_counter() - start
-    bare = bare_seconds(problem, report.evaluations)
+    checks, bare = [], []
+    for _ in range(REPETITIONS):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            start = time.perf_counter()
+            report = gp.check(problem.cost, problem.params, grads, seed=seed)
+            checks.append(time.perf_counter() - start)
+        bare.append(bare_seconds(problem, report.evaluations))
     return {
         "parameters": problem.size,
         "verdict": str(report.verdict),
@@ -84,9 +88,9 @@ def measured(problem: Problem, grads: Any, seed: int) -> dict[str, Any]:
         "undecided": {name: part.reason for name, part in report.tensors.items() if part.verdict == "undecided"},
         "evaluations": report.evaluations,
         "high": max(part.difference.high for part in report.tensors.values()),
-        "seconds": seconds,
-        "bare": bare,
-        "ratio": seconds / bare,
+        "seconds": statistics.median(checks),
+        "bare": statistics.median(bare),
+        "ratio": statistics.median(one / other for one, other in zip(checks, bare, strict=True)),
     }
 
 

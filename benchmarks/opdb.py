@@ -48,9 +48,10 @@ class Sample:
     """One call of an operator as a scalar cost of its float tensors.
 
     Attributes:
-        op: the operator, from the database.
+        op: the operator's entry of the database, which also knows what its input must be (symmetric, positive).
         leaves: all arguments, flattened.
         structure: puts them together again.
+        process: makes the outputs differentiable (signs of eigenvectors and the like), from the database.
         places: which leaves are differentiated.
         seed: draws the cotangent.
     """
@@ -58,6 +59,7 @@ class Sample:
     op: Any
     leaves: Sequence[Any]
     structure: Any
+    process: Any
     places: Sequence[int]
     seed: int
 
@@ -67,7 +69,8 @@ class Sample:
         for place, tensor in zip(self.places, tensors, strict=True):
             leaves[place] = tensor
         first, args, kwargs = tree_unflatten(leaves, self.structure)
-        outputs = tree_flatten(self.op(first, *args, **kwargs))[0]
+        output = self.op.gradcheck_wrapper(self.op.op, first, *args, **kwargs)
+        outputs = tree_flatten(self.process(output))[0]
         # Not torch's generator: drawing the cotangent must not move the state that a random operator draws from.
         rng = np.random.default_rng(self.seed)
         total = torch.zeros((), dtype=torch.float64)
@@ -132,7 +135,7 @@ def samples(item: Item) -> Iterator[Sample]:
         ]
         size = sum(leaves[place].numel() for place in places)
         dense = all(leaves[place].layout == torch.strided for place in places)
-        candidate = Sample(op.op, leaves, structure, places, item.seed + number)
+        candidate = Sample(op, leaves, structure, sample.output_process_fn_grad, places, item.seed + number)
         # An operator with complex or whole outputs only has no float output to be differentiated.
         if places and dense and 0 < size <= LARGEST and candidate.scalar(*candidate.inputs()).requires_grad:
             yield candidate

@@ -33,6 +33,7 @@ class Problem:
         meant: the cost whose derivative is meant where ``cost`` adds noise to it; else None.
         weight_decay: the factor of the L2 term on the tensors named W..., 0 where there is none.
         examples: how many examples the cost is a mean over, 1 where it is no mean.
+        on_kink: whether the point lies exactly on a kink, where there is no derivative and ``grads`` takes one side.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Problem:
     meant: Cost | None = None
     weight_decay: float = 0.0
     examples: int = 1
+    on_kink: bool = False
 
     @property
     def size(self) -> int:

@@ -71,6 +71,16 @@ class Classifier:
                 delta = (delta @ W.T) * slope(self.activation, A)
         return {name: grads[name] for name in params}
 
+    def on_kink(self, params: Params) -> bool:
+        """Whether a pre-activation of a ReLU is exactly zero."""
+        if self.activation != "relu":
+            return False
+        outputs = self.forward(params)
+        return any(
+            bool(np.any(outputs[layer - 1] @ params[f"W{layer}"] + params[f"b{layer}"] == 0))
+            for layer in range(1, len(params) // 2)
+        )
+
 
 def activate(activation: str, Z: Array) -> Array:
     """The activation; the ReLU of a complex number goes by its real part."""
@@ -149,4 +159,5 @@ def classifier(
         grads=network.grads,
         weight_decay=network.weight_decay,
         examples=examples,
+        on_kink=network.on_kink(params),
     )

@@ -25,6 +25,9 @@ PIECE = 16384
 KEPT = 8_000_000
 #: Magnitudes further apart than this between the 1% and 99% quantile cannot share one step.
 SPAN = 1e3
+#: A single small element among others needs a bin of its own only beyond this: one Gaussian bias of 16 numbers in 30
+#: has an element a thousand times smaller than the rest, and a ladder steps down for that by itself.
+LONE = 1e5
 #: Decades of magnitude that share a bin.
 DECADES = 3
 #: Below this share of a tensor's root mean square a claimed element counts as if it had this size.
@@ -311,7 +314,8 @@ def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.
     if usable.size < 2:
         return None
     low, high = np.quantile(usable, [0.01, 0.99])
-    if high <= SPAN * low:
+    smallest = np.partition(usable, 1)[:2]
+    if high <= SPAN * low or (high <= SPAN * smallest[1] and high <= LONE * smallest[0]):
         return None
     top = np.log10(_rms(usable))
     with np.errstate(divide="ignore", invalid="ignore"):

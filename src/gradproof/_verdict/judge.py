@@ -18,9 +18,9 @@ from gradproof._records import Direction, Estimate, Part, Stats, Weighting
 from gradproof._reference import Reference, next_step
 
 #: Sensitivities (scale x norm of the claim) that may share a step: the least sensitive tensor sets the bar for all.
-SHARED = 30.0
-#: Share of the aim that a single bar may take up; the bound on a norm is some 40 bars after 5 probes.
-BAR_SHARE = 20.0
+SHARED = 100.0
+#: Share of the aim that a single bar may take up; the bound on a norm is some 24 bars after 6 probes.
+BAR_SHARE = 12.0
 #: Probes before a mismatch may count: two, or four where kinks were seen.
 FEWEST, FEWEST_KINKED = 2, 4
 #: Probes after which a block that its bars keep undecided is given up.
@@ -299,11 +299,11 @@ def blocks_of(tensor: int, stats: Stats, scale: float, *, zero: bool) -> list[Bl
     return found
 
 
-def grouped(blocks: Sequence[Block]) -> Iterator[tuple[Block, ...]]:
+def grouped(blocks: Sequence[Block], ratio: float = SHARED) -> Iterator[tuple[Block, ...]]:
     """Blocks whose sensitivities lie within a factor, most sensitive first."""
     current: list[Block] = []
     for block in sorted(blocks, key=lambda b: -b.sensitivity):
-        if current and current[0].sensitivity > SHARED * block.sensitivity:
+        if current and current[0].sensitivity > ratio * block.sensitivity:
             yield tuple(current)
             current = []
         current.append(block)

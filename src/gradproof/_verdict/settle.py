@@ -23,7 +23,10 @@ from gradproof._verdict.judge import (
     span,
 )
 
-#: Mismatch of single elements counts where it is proven above the tolerance in the root mean square over the tensor.
+#: Sensitivities that may share a step where elements are equalised: the bars may be a thousand times wider there, as
+#: they are held against the tolerance and not against the course notes' 1e-7.
+SHARED_EQUALISED = 1e3
+#: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 
 
@@ -168,7 +171,7 @@ def equalised(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int]) 
             # weight / max(|claimed|, floor) is at most weight x 1000 / rms; its rms over the tensor sets the step.
             blocks.append(Block(i, -1, scales[i] * stats.claim_rms, 1.0 / math.sqrt(stats.moving)))
     found: dict[int, Outcome] = {}
-    for group in grouped(blocks):
+    for group in grouped(blocks, SHARED_EQUALISED):
         aim = claimed[group[0].tensor].aim
         look = replace(aim, wrong=aim.tolerance, aim=aim.tolerance)
         unit = span(group)
