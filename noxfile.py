@@ -35,7 +35,7 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[bench]")
     chosen = session.posargs or [path.stem for path in _benchmarks()]
     for name in chosen:
-        session.run("python", f"benchmarks/{name}.py")
+        session.run("python", f"benchmarks/{name}.py", "--short")
 
 
 def _benchmarks() -> list[Path]:

@@ -84,6 +84,15 @@ def noisy_claim(problem: Problem, seed: int) -> Gradient:
     return lambda params: {name: factors[name] * g for name, g in problem.grads(params).items()}
 
 
+def point(problem: Problem, grads: Gradient, seed: int) -> Place0:
+    """A problem made ready for probes, as a check makes it."""
+    session = open_session(Call(problem.cost, problem.params, grads))
+    meter = Meter()
+    options = Options("probe", None, seed, vectorized=False)
+    claims = session.claims(session.theta)
+    return prepare(stand_still(session, meter), session.theta, claims, options, (meter, None))
+
+
 def displacement(place: Place0, direction: Direction) -> Array:
     """A direction as numbers: where a step of 1 along it leads, less the point."""
     problem = place.reference.evaluator.problem
@@ -122,12 +131,7 @@ def groups(place: Place0) -> Iterator[tuple[tuple[Block, ...], bool]]:
 def check_one(item: Item) -> Probed:
     """Probes one problem as a check does and holds every probe against the complex step."""
     problem = classifier(SIZES, item.kind, item.state, item.seed) if item.state else SMOOTH[item.kind](item.seed)
-    grads = noisy_claim(problem, item.seed) if item.wrong else problem.grads
-    session = open_session(Call(problem.cost, problem.params, grads))
-    meter = Meter()
-    still = stand_still(session, meter)
-    options = Options("probe", None, item.seed, vectorized=False)
-    place = prepare(still, session.theta, session.claims(session.theta), options, (meter, None))
+    place = point(problem, noisy_claim(problem, item.seed) if item.wrong else problem.grads, item.seed)
     judge = Judge(place.reference, Seeds(item.seed))
     found = []
     for blocks, zero in groups(place):

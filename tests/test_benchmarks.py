@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+import error_bars
 import peers
 from problems import (
     ACTIVATIONS,
@@ -23,7 +24,10 @@ from problems import (
     residual_network,
     sampled_gradient,
 )
+from problems.networks import Classifier, initial
 from scoring import Judgement, Outcome, Tally, judge
+
+from gradproof._records import Direction, Part
 
 SIZES = (6, 7, 5, 3)
 
@@ -68,6 +72,16 @@ def test_networks_stay_in_the_type_of_their_parameters(activation: str) -> None:
     wide = {name: value.astype(np.longdouble) for name, value in problem.params.items()}
     assert np.asarray(problem.cost(wide)).dtype == np.longdouble
     assert {g.dtype for g in problem.grads(wide).values()} == {np.dtype(np.longdouble)}
+
+
+def test_a_point_on_a_kink_is_known_as_one() -> None:
+    rng = np.random.default_rng(0)
+    network = Classifier(rng.standard_normal((8, 6)), rng.integers(0, 3, 8), "relu", weight_decay=0.0)
+    params = initial(SIZES, "relu", rng, random_biases=True)
+    assert not network.on_kink(params)
+    # A unit without weights and bias has the pre-activation zero for every example.
+    params["W1"][:, 2], params["b1"][2] = 0.0, 0.0
+    assert network.on_kink(params)
 
 
 def test_training_goes_down() -> None:
@@ -206,6 +220,27 @@ def test_judgements_are_kept_for_the_tensors_asked_for() -> None:
     tally = Tally()
     tally.add(outcome, outcome.judgements[:1])
     assert (tally.tensors, tally.missed) == (1, 1)
+
+
+def test_the_true_mismatch_along_a_direction_is_that_of_the_claim() -> None:
+    problem = classifier(SIZES, "tanh", "random biases", 2)
+    wrong = plant("bias x 2", problem, seed=1)
+    place = error_bars.point(problem, wrong.grads, seed=0)
+    names = list(problem.params)
+    guilty = names.index(wrong.tensors[0])
+    for tensor, name in enumerate(names):
+        direction = Direction((5,), (Part(tensor, 1.0),))
+        v = error_bars.displacement(place, direction)
+        true, slack = error_bars.true_mismatch(problem, place, direction)
+        g = problem.grads(problem.params)[name].ravel()
+        moved = v[v != 0]
+        assert moved.size == g.size
+        assert true == pytest.approx(float(g @ moved) if tensor == guilty else 0.0, rel=1e-9, abs=10 * slack)
+
+
+def test_an_error_above_its_bar_is_counted() -> None:
+    found = error_bars.Bars([error_bars.Probe(error, 1.0, 4) for error in (0.0, 1.0, 1.1, 11.0)])
+    assert (found.exceeded, found.far) == (2, 1)
 
 
 def test_the_course_loop_reads_its_number_in_three_bands() -> None:

@@ -1,6 +1,7 @@
 """The public face: sorted, complete, shown under its public name, and explained."""
 
 import inspect
+from dataclasses import dataclass
 from types import ModuleType
 
 import gradproof
@@ -16,8 +17,9 @@ def faults(name: str, thing: object) -> list[str]:
     found = []
     if thing.__module__ != "gradproof":
         found.append(f"{name} is shown as {thing.__module__}.{name}")
-    # An inherited text explains the parent, so only the object's own counts.
-    if not (vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__):
+    # An inherited text explains the parent, and the one that a dataclass writes for itself is only its signature.
+    text = (vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__) or ""
+    if not text.strip() or text.startswith(f"{getattr(thing, '__name__', name)}("):
         found.append(f"{name} has no docstring")
     return found
 
@@ -51,6 +53,16 @@ def test_a_planted_object_without_either_is_caught() -> None:
     assert faults("Planted", Planted) == [f"Planted is shown as {__name__}.Planted", "Planted has no docstring"]
     Planted.__module__, Planted.__doc__ = "gradproof", "Says what it is."
     assert faults("Planted", Planted) == []
+
+
+def test_a_planted_dataclass_that_shows_only_its_signature_is_caught() -> None:
+    @dataclass
+    class Planted:
+        size: int
+
+    Planted.__module__ = "gradproof"
+    assert Planted.__doc__ == "Planted(size: int)"
+    assert faults("Planted", Planted) == ["Planted has no docstring"]
 
 
 def test_the_package_explains_itself() -> None:

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import time
 from collections import OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -64,6 +65,16 @@ class Stack(list[Any]):
 class Pair(tuple[Any, ...]):
     def __new__(cls, a: Any, b: Any) -> "Pair":
         return super().__new__(cls, (a, b))
+
+
+class Noted:
+    __slots__ = ("note",)
+    note: str
+
+
+@dataclass
+class Slotted(Noted):
+    W: Any
 
 
 class Slot(IntEnum):
@@ -167,6 +178,9 @@ def test_names_follow_the_users_order() -> None:
         (3, "3"),
         (-3, "-3"),
         (Slot.FIRST, "1"),
+        (np.int64(3), "3"),
+        (np.str_("W1"), "W1"),
+        ("two\nlines", "['two\\nlines']"),
         ("3", "['3']"),
         ("+3", "['+3']"),
         ("", "['']"),
@@ -261,6 +275,21 @@ def test_dataclasses_frozen_with_slots_and_fields_out_of_init() -> None:
     assert (new.cache, new.note, new.norm) == (3.0, "mine", 10.0)
     assert not hasattr(new, "unset")
     assert late.norm == 5.0
+
+
+def test_slots_beside_the_fields_are_kept() -> None:
+    old = Slotted(1.0)
+    empty = Structure.of(old).rebuild([2.0])
+    old.note = "mine"
+    new = Structure.of(old).rebuild([2.0])
+    assert (new.W, new.note) == (2.0, "mine")
+    assert not hasattr(empty, "note")
+
+
+def test_records_of_c_code_are_static() -> None:
+    when = time.gmtime(0)
+    assert Structure.of({"when": when, "W": 1.0}).rebuild([2.0]) == {"when": when, "W": 2.0}
+    assert Structure.of({"when": when, "W": 1.0}).rebuild([2.0])["when"] is when
 
 
 def test_later_changes_of_the_users_tree_do_not_reach_a_structure() -> None:
@@ -377,6 +406,42 @@ def test_masked_arrays_are_refused_by_name(dtype: type) -> None:
         Structure.of({"net": {"W": np.ma.masked_array(np.ones(2, dtype), [True, False])}})
 
 
+def ragged(*entries: Any) -> Any:
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        (ragged(1.0, 2), "an object array that holds floats"),
+        (ragged(np.ones(2), np.ones(3)), "an object array that holds floats"),
+        (ragged([1.0], [1.0, 2.0]), "an object array that holds floats"),
+        (np.zeros(2, [("n", int), ("x", np.float32, (3,))]), "a structured array with float fields"),
+        (np.zeros(2, [("inner", [("x", complex)])])[0], "a structured array with float fields"),
+    ],
+)
+def test_floats_that_would_escape_unseen_are_refused_by_name(value: Any, got: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Structure.of({"net": {"W": value}}, root="theta")
+    assert f"While reading theta: net.W should be a plain array, but is {got}. " in str(caught.value)
+    assert str(caught.value).endswith(("list of arrays.", "dict of arrays."))
+
+
+def test_object_and_structured_arrays_without_floats_are_static() -> None:
+    things = [ragged("a", None, 3), ragged(np.arange(2), [1]), np.zeros(2, [("n", int)])]
+    new = Structure.of(things).rebuild([])
+    assert all(a is b for a, b in zip(new, things, strict=True))
+
+
+def test_a_matrix_is_an_array_of_its_shape() -> None:
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    assert to_vector(matrix).tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert from_vector(to_vector(matrix), matrix).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
 def test_shared_memory_is_found_exactly() -> None:
     base = np.zeros(12)
     tree = {
@@ -404,6 +469,9 @@ def test_shared_memory_is_found_exactly() -> None:
         (["W", "dW"], ["dW", "W"], {"W": "W", "dW": "dW"}, (), ()),
         (["W", "dW"], ["dW", "ddW"], {"W": "dW", "dW": "ddW"}, (), ()),
         (["W", "dW"], ["dW"], {"dW": "dW"}, ("W",), ()),
+        (["W1", "l.0.w"], ["grad_W1", "l.0.grad_w"], {"W1": "grad_W1", "l.0.w": "l.0.grad_w"}, (), ()),
+        (["W"], ["grad_W", "dW"], {"W": "dW"}, (), ("grad_W",)),
+        (["W", "dW"], ["grad_dW", "dW"], {"W": "dW", "dW": "grad_dW"}, (), ()),
         (["W", "dW"], ["W", "ddW"], {"W": "W", "dW": "ddW"}, (), ()),
         (["0", "[(0, 1)]", "['x', 'y']"], ["d0", "d"], {}, ("0", "[(0, 1)]", "['x', 'y']"), ("d0", "d")),
     ],

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
+from types import MemberDescriptorType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from gradproof._errors import InputError
 
 _Builder = Callable[[Iterator[Any]], Any]
 _SEGMENT = re.compile(r"""\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\]]*)\]|[^.\[\]]+""")
+_PREFIXES = ("d", "grad_")
 _OVERLAP_WORK: Any = 10_000  # candidate solutions tried before two interleaved arrays are taken to share memory
 
 
@@ -69,7 +71,7 @@ class Structure:
         """Takes a nesting apart; `root` is the user's name for the whole, and the name of a bare leaf.
 
         Raises:
-            InputError: the nesting contains itself, or a masked array.
+            InputError: the nesting contains itself, a masked array, or floats inside an object or structured array.
         """
         reading = _Reading(root)
         build = reading.read(tree, "")
@@ -172,8 +174,8 @@ class _Reading:
         self._open: set[int] = set()
 
     def read(self, tree: Any, path: str) -> _Builder:
-        if isinstance(tree, np.ma.MaskedArray):
-            self._refuse(path, "a plain array", "a masked array", "Pass `.filled(0)` or its unmasked part.")
+        if trouble := _trouble(tree):
+            self._refuse(path, "a plain array", *trouble)
         kind = _kind(tree)
         if kind is not None:
             self.leaves.append(Leaf(self._name(path), tree, kind))
@@ -213,9 +215,31 @@ def _kind(value: Any) -> Kind | None:
     return Kind.PYTHON_COMPLEX if isinstance(value, complex) else None
 
 
+def _trouble(value: Any) -> tuple[str, str] | None:
+    """What is wrong with an array whose numbers would escape the check unseen, and what to do."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return None
+    if isinstance(value, np.ma.MaskedArray):
+        return "a masked array", "Pass `.filled(0)` or its unmasked part."
+    if value.dtype.kind == "O":
+        entries = (part for entry in value.flat for part in (entry if isinstance(entry, list | tuple) else [entry]))
+        if any(_kind(entry) is not None for entry in entries):
+            return "an object array that holds floats", "Convert it with `.astype(float)`, or pass a list of arrays."
+    if _float_fields(value.dtype):
+        return "a structured array with float fields", "Pass its fields as a dict of arrays."
+    return None
+
+
+def _float_fields(dtype: np.dtype[Any]) -> bool:
+    bases = [dtype[name].base for name in dtype.names or ()]
+    return any(base.kind in "fc" or _float_fields(base) for base in bases)
+
+
 def _children(tree: Any) -> list[tuple[Any, Any]] | None:
     if isinstance(tree, dict):
         return list(tree.items())
+    if isinstance(tree, tuple) and not _made_in_python(type(tree)):
+        return None
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return list(zip(tree._fields, tree, strict=True))
     if isinstance(tree, list | tuple):
@@ -224,6 +248,15 @@ def _children(tree: Any) -> list[tuple[Any, Any]] | None:
         names = [entry.name for entry in dataclasses.fields(tree)]
         return [(name, getattr(tree, name)) for name in names if hasattr(tree, name)]
     return None
+
+
+def _made_in_python(cls: type) -> bool:
+    """Whether a kind of tuple can be made anew; the records of C code (``time.struct_time``) cannot."""
+    try:
+        tuple.__new__(cls, ())
+    except TypeError:
+        return False
+    return True
 
 
 def _builder(tree: Any, items: tuple[tuple[Any, _Builder], ...]) -> _Builder:
@@ -241,7 +274,11 @@ def _builder(tree: Any, items: tuple[tuple[Any, _Builder], ...]) -> _Builder:
         for name, value in getattr(tree, "__dict__", {}).items()
         if name not in own and not isinstance(getattr(cls, name, None), functools.cached_property)
     }
-    return (_Tuple if isinstance(tree, tuple) else _Object)(cls, attributes, items)
+    if isinstance(tree, tuple):
+        return _Tuple(cls, attributes, items)
+    slots = [name for base in cls.__mro__ for name, of in vars(base).items() if isinstance(of, MemberDescriptorType)]
+    rest = [(name, _Same(getattr(tree, name))) for name in slots if name not in own and hasattr(tree, name)]
+    return _Object(cls, attributes, (*items, *rest))
 
 
 def _shallow(container: Any) -> Any:
@@ -252,11 +289,13 @@ def _shallow(container: Any) -> Any:
 
 
 def _segment(key: Any) -> str:
-    if isinstance(key, int) and not isinstance(key, bool):
-        return int.__repr__(key)
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        return int.__repr__(int(key))
     if isinstance(key, str):
         text = str.__str__(key)
-        if text and not re.search(r"[.\[\]]", text) and not re.fullmatch(r"\s*[+-]?\d[\d_]*\s*", text):
+        # What is not printable would break the lines of a report.
+        plain = text.isprintable() and not re.search(r"[.\[\]]", text)
+        if text and plain and not re.fullmatch(r"\s*[+-]?\d[\d_]*\s*", text):
             return text
         return f"[{text!r}]"
     return f"[{key!r}]"
@@ -307,7 +346,7 @@ def to_vector(tree: Any) -> NDArray[Any]:
         empty if there are no leaves.
 
     Raises:
-        InputError: the nesting contains itself, or a masked array.
+        InputError: the nesting contains itself, a masked array, or floats inside an object or structured array.
     """
     arrays = [leaf.array for leaf in Structure.of(tree, "tree").leaves]
     if not arrays:
@@ -409,44 +448,49 @@ class Pairing:
 
 
 def pair(param_names: Sequence[str], grad_names: Sequence[str]) -> Pairing:
-    """Pairs names of parameters with names of gradients: the same name, else the course notes' `d` before the last key.
+    """Pairs names of parameters with names of gradients: the same name, else with a prefix on the last key.
 
-    The prefix goes before the last key that is not an integer, so that `dW.0` too is the gradient of `W.0`. A name is
-    used once. Where parameters are called both `W` and `dW`, the same name gives way if only then all are paired.
+    The prefix is the course notes' `d`, else `grad_`. It goes before the last key that is not an integer, so that
+    `dW.0` too is the gradient of `W.0`. A name is used once. Where parameters are called both `W` and `dW`, the same
+    name gives way if only then one more is paired.
     """
     known = set(grad_names)
+    wanted = {
+        name: [grad for grad in (name, *(_prefixed(name, prefix) for prefix in _PREFIXES)) if grad in known]
+        for name in param_names
+    }
     owners = {name: name for name in param_names if name in known}
 
-    def claim(name: str) -> bool:
-        wanted = _prefixed(name)
-        if wanted not in known:
-            return False
-        owner = owners.get(wanted)
-        # Only a same-name owner can step aside, and names grow with every step: this ends.
-        if owner is not None and not (owner == wanted and claim(owner)):
-            return False
-        owners[wanted] = name
-        return True
+    def claim(name: str, asked: set[str]) -> bool:
+        # An augmenting path (Kuhn 1955, doi 10.1002/nav.3800020109): the free ones first, then those of owners who can
+        # take another.
+        for grad in sorted(wanted[name], key=owners.__contains__):
+            if grad not in asked:
+                asked.add(grad)
+                if grad not in owners or claim(owners[grad], asked):
+                    owners[grad] = name
+                    return True
+        return False
 
     for name in param_names:
         if name not in known:
-            claim(name)
+            claim(name, set())
     found = {param: grad for grad, param in owners.items()}
     pairs = {name: found[name] for name in param_names if name in found}
     missing = tuple(name for name in param_names if name not in found)
     return Pairing(pairs, missing, tuple(name for name in grad_names if name not in owners))
 
 
-def _prefixed(name: str) -> str | None:
+def _prefixed(name: str, prefix: str) -> str | None:
     for match in reversed(list(_SEGMENT.finditer(name))):
         segment, start, stop = match.group(), match.start(), match.end()
         if re.fullmatch(r"-?\d+", segment):
             continue
         if not segment.startswith("["):
-            return f"{name[:start]}d{name[start:]}"
+            return f"{name[:start]}{prefix}{name[start:]}"
         try:
             key = ast.literal_eval(segment[1:-1])
         except (SyntaxError, ValueError):
             return None
-        return _join(name[:start], f"d{key}") + name[stop:] if isinstance(key, str) else None
+        return _join(name[:start], f"{prefix}{key}") + name[stop:] if isinstance(key, str) else None
     return None

@@ -23,8 +23,9 @@ from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Wei
 PIECE = 16384
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000
-#: Magnitudes further apart than this between the 1% and 99% quantile cannot share one step.
-SPAN = 1e3
+#: Magnitudes further apart than this between the 1% and 99% quantile cannot share one step. At 1e3 one Gaussian tensor
+#: of 16 x 16 in 70 would be split by chance, and a step of 2e-5 still moves an element of 1e-4 by a fifth of itself.
+SPAN = 1e4
 #: A single small element among others needs a bin of its own only beyond this: one Gaussian bias of 16 numbers in 30
 #: has an element a thousand times smaller than the rest, and a ladder steps down for that by itself.
 LONE = 1e5
@@ -319,7 +320,7 @@ def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.
         return None
     top = np.log10(_rms(usable))
     with np.errstate(divide="ignore", invalid="ignore"):
-        decade = np.floor((np.log10(size) - top) / DECADES)
+        decade = np.floor((np.log10(size) - top - 1.0) / DECADES)  # the first bin: a tenth of it to 100 times below
     decade[~np.isfinite(decade)] = np.median(decade[np.isfinite(decade) & moving])
     decade = np.floor(decade)
     labels: NDArray[np.int8] = (decade - decade.min()).clip(0, 120).astype(np.int8)

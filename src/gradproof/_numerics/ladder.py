@@ -118,7 +118,7 @@ def ladder(settings: Settings, target: float) -> Generator[list[float], list[Pai
         best = _best(rungs, settings)
         if (best is not None and best.bar <= target) or len(rungs) >= MAX_PAIRS:
             break
-        wanted = _next(rungs, best, settings)
+        wanted = _next(rungs, best, settings, target)
     return _outcome(rungs, _best(rungs, settings), settings)
 
 
@@ -128,6 +128,7 @@ class _Candidate:
     bar: float
     noise: float
     bent: float  # truncation and kinks, less what noise pretends
+    kink: float
     rung: int
 
 
@@ -151,7 +152,7 @@ def _best(rungs: dict[int, Pair], settings: Settings) -> _Candidate | None:
         flat = near.even - far.even / q
         kink = even * max(0.0, abs(flat) - EVEN_NOISE * sigma) / (2.0 * h)
         bent = max(0.0, truncation - 3.0 * sigma / h) + kink
-        found.append(_Candidate(near.odd, noise + truncation + kink, noise, bent, rung))
+        found.append(_Candidate(near.odd, noise + truncation + kink, noise, bent, kink, rung))
         further = rungs.get(rung + 2)
         if further is None or not further.finite:
             continue
@@ -161,17 +162,20 @@ def _best(rungs: dict[int, Pair], settings: Settings) -> _Candidate | None:
         flat -= (far.even - further.even / q) / q**2
         kink = even * max(0.0, abs(flat) - EVEN_NOISE * sigma) / (2.0 * h)
         bent = max(0.0, truncation - 3.0 * sigma / h) + kink
-        found.append(_Candidate(value, noise + truncation + kink, noise, bent, rung))
+        found.append(_Candidate(value, noise + truncation + kink, noise, bent, kink, rung))
     return min(found, key=lambda candidate: candidate.bar, default=None)
 
 
-def _next(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings) -> list[int]:
+def _next(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings, target: float) -> list[int]:
     """The rung to add: above where noise dominates the bar, below where the cost is not straight enough; or none."""
     low, high = min(rungs), max(rungs)
     if best is None:
         return [low - 1] if low > LOWEST else []
     above_allowed = settings.step * RATIO ** (high + 1) <= settings.ceiling
-    if best.noise >= best.bent and high < HIGHEST and best.rung >= high - 2 and rungs[high].finite and above_allowed:
+    above_allowed = above_allowed and high < HIGHEST and best.rung >= high - 2 and rungs[high].finite
+    # A rung below would be too noisy for the target, but one above lets curvature be extrapolated away.
+    only_above = best.kink == 0.0 and best.noise <= target < RATIO * best.noise and len(rungs) == 2
+    if above_allowed and (best.noise >= best.bent or only_above):
         return [high + 1]
     lowest = NOISE_FACTOR * settings.sigma / (math.sqrt(2.0) * rungs[low].step)
     if low > LOWEST and lowest * RATIO < best.bar and best.bent > 0.2 * best.noise:

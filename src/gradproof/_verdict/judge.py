@@ -19,8 +19,8 @@ from gradproof._reference import Reference, next_step
 
 #: Sensitivities (scale x norm of the claim) that may share a step: the least sensitive tensor sets the bar for all.
 SHARED = 100.0
-#: Share of the aim that a single bar may take up; the bound on a norm is some 24 bars after 6 probes.
-BAR_SHARE = 12.0
+#: Share of the aim that a single bar may take up; the bound on a norm is some 40 bars after 5 probes.
+BAR_SHARE = 20.0
 #: Probes before a mismatch may count: two, or four where kinks were seen.
 FEWEST, FEWEST_KINKED = 2, 4
 #: Probes after which a block that its bars keep undecided is given up.
@@ -32,6 +32,8 @@ KINK_PENALTY, HIDDEN_PENALTY = 5.0, 3.0
 #: Rounding of a claim in units of its precision, relative to the largest scale x gradient about: below it, a claim is
 #: noise of the user's own arithmetic.
 ROUNDING = 16.0
+#: The first step of a later group may be this many times the usual one.
+FARTHEST_START = 64.0
 #: Groups up to this size are opened tensor by tensor.
 FEW = 4
 
@@ -124,12 +126,13 @@ class Judge:
         reference: where slopes come from.
         seeds: where directions come from.
         weighting: how elements weigh within their tensor.
+        smooth: one entry for each group that was settled without a kink in sight; shared by all of one check.
     """
 
     reference: Reference
     seeds: Seeds
     weighting: Weighting = Weighting.PLAIN
-    starts: dict[tuple[Block, ...], float] = field(default_factory=dict)
+    smooth: list[bool] = field(default_factory=list)
 
     def direction(self, blocks: Sequence[Block], seeds: Sequence[int]) -> Direction:
         """The Gaussian direction on some blocks whose step is relative to the most sensitive."""
@@ -142,7 +145,8 @@ class Judge:
 
         For several tensors at once "wrong" means that the group as a whole is, and says nothing of any one of them.
         """
-        unit, step = span(blocks), start
+        unit = span(blocks)
+        step = start or self._start(aim, unit)
         probes: list[Estimate] = []
         seeds: list[int] = []
         outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
@@ -159,11 +163,21 @@ class Judge:
             outcome = replace(_weigh(probes, aim), probes=tuple(probes), seeds=tuple(seeds))
             if outcome.status != "open":
                 break
+        if outcome.status == "correct" and not any(p.kink for p in probes):
+            self.smooth.append(True)
         if outcome.status == "open":
             outcome = replace(outcome, status="undecided")
         if outcome.status == "wrong" and len({b.tensor for b in blocks}) == 1:
             outcome = self._confirm(blocks, aim, outcome, step)
         return outcome
+
+    def _start(self, aim: Aim, unit: float) -> float | None:
+        """The step at which rounding alone would meet the target, once the cost is known to be smooth."""
+        noise = self.reference.noise
+        if not self.smooth or aim.zero or noise.quantised:
+            return None
+        needed = NOISE_FACTOR * noise.sigma * BAR_SHARE / (math.sqrt(0.5) * aim.aim * unit)
+        return noise.step * min(max(1.0, needed / noise.step), FARTHEST_START)
 
     def _confirm(self, blocks: tuple[Block, ...], aim: Aim, outcome: Outcome, step: float | None) -> Outcome:
         """Excludes what else could look like a mismatch: kinks, jumps and steps too large for some coordinate."""

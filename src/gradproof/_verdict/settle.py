@@ -23,9 +23,9 @@ from gradproof._verdict.judge import (
     span,
 )
 
-#: Sensitivities that may share a step where elements are equalised: the bars may be a thousand times wider there, as
+#: Sensitivities that may share a step where elements are equalised: the bars may be far wider there, as
 #: they are held against the tolerance and not against the course notes' 1e-7.
-SHARED_EQUALISED = 1e3
+SHARED_EQUALISED = 1e6
 #: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 
