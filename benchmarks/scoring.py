@@ -238,7 +238,7 @@ class Tally:
 
 def reason_word(reason: str) -> str:
     """The first of the known reasons for being undecided that a sentence names."""
-    words = ("jump", "kink", "noise", "budget", "precision", "scale", "random")
+    words = ("jump", "kink", "noise", "rounding", "budget", "precision", "scale", "random")
     return next((word for word in words if word in reason.lower()), reason[:40] or "no reason given")
 
 

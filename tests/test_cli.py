@@ -153,8 +153,10 @@ def exact(cost: Any, params: Any, grads: Any, *, method: str, args: Any, options
         verdict = Verdict.WRONG if gap > 1e-6 else Verdict.CORRECT
         tensors[name] = TensorReport(name, array.shape, verdict, Difference(gap, gap, gap), "", 1e-5, array.size)
     verdict = Verdict.WRONG if any(one.verdict is Verdict.WRONG for one in tensors.values()) else Verdict.CORRECT
-    whole = Difference(0.0, 0.0, 0.0)
-    return Report(verdict, whole, tensors, (), Components(), 60, 0.1, (), method, 0, "float64", 4422)
+    most = max(float(one.difference) for one in tensors.values())
+    return Report(
+        verdict, Difference(most, most, most), tensors, (), Components(), 60, 0.1, (), method, 0, "float64", 4422
+    )
 
 
 def test_the_demo_plants_exactly_what_it_says() -> None:
@@ -165,7 +167,19 @@ def test_the_demo_plants_exactly_what_it_says() -> None:
         assert scene.about in shown
     assert "the course notes' loop" in shown
     assert "All came out as they must." in shown
+    closing = shown[shown.index("course notes  ") :]
+    assert closing.count(": a bug") == len(SCENES) - 1
+    assert ": good" in closing
     assert err.getvalue() == ""
+
+
+def test_the_demo_comes_out_as_it_must(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr()
+    assert "All came out as they must." in shown.out
+    assert "\x1b" not in shown.out
+    assert shown.err == ""
+    assert max(map(len, shown.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -245,7 +245,7 @@ def test_hostile_names_are_shown_and_not_obeyed(name: str) -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "\r" not in shown
-    assert max(wide(line) for line in shown.splitlines()) <= 80
+    assert max(wide(line) for line in shown.splitlines()) <= text.LONGEST
     assert len(shown.splitlines()) < 120
     assert "\n" not in repr(hostile)
     assert repr(hostile).isprintable()
@@ -259,6 +259,29 @@ def wide(line: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(line)
+
+
+def test_names_are_whole_in_strings_and_pipes_and_folded_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    name = "encoder.layers.11.self_attention.output_projection.parametrizations.weight.original0"
+    rows = (Component(name, (1, 2), 1, 1.0, 2.0, 0.1),)
+    place = Place(f"all of {name}", {})
+    long = report(
+        tensor(name, Verdict.WRONG, TWICE),
+        tensor("W1", Verdict.UNDECIDED, Difference(0.4, 0.12, 0.8), "noise"),
+        findings=(finding(name, where=place),),
+        components=Components(rows, 1, 1),
+    )
+    pipe, terminal = io.StringIO(), Terminal()
+    text.write(long, pipe)
+    text.write(long, terminal)
+    rows_shown = [line.strip().split("  ")[:2] for line in pipe.getvalue().splitlines()]
+    assert [name, "6 x 9"] in rows_shown
+    assert [f"{name}[1, 2]", "#1"] in [[cell.strip() for cell in row] for row in rows_shown]
+    assert pipe.getvalue() == str(long) + "\n"
+    assert max(wide(line) for line in terminal.getvalue().splitlines()) <= 80
+    assert name not in terminal.getvalue()
 
 
 def test_the_reasons_go_below_where_the_table_has_no_room() -> None:
@@ -322,6 +345,13 @@ def test_ascii_output_keeps_every_number() -> None:
     shown = raw.getvalue().decode("ascii")
     assert "3.3333333e-01 +- 1e-09" in shown
     assert "\\u03c3" in shown
+
+
+def test_strings_can_be_printed_where_standard_output_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", newline=""))
+    print(wrong(), flush=True)
+    assert "3.3333333e-01 +- 1e-09" in raw.getvalue().decode("ascii")
 
 
 def test_machines_get_json_without_nan() -> None:

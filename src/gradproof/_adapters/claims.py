@@ -56,7 +56,9 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
     entries |= {name: value for name, value in claimed.statics if isinstance(value, np.ndarray | int)}
     if bare and len(entries) == 1:
         entries = {structure.root: next(iter(entries.values()))}
-    pairing = pair(structure.names, list(entries))
+    others = {key: value for key, value in grads.items() if isinstance(key, str)} if isinstance(grads, dict) else {}
+    others = {key: value for key, value in others.items() if _opaque(value) and key not in entries}
+    pairing = pair(structure.names, [*entries, *others])
     _refuse_integers(structure, [name for name in pairing.extra if name in entries])
     if not pairing.pairs and structure.names:
         raise InputError.of(
@@ -74,6 +76,11 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
             findings.append(_contract(tensor, "missing", f"No gradient of {tensor.name} was given.",
                                       f"Return an entry for {tensor.name}."))  # fmt: skip
             continue
+        if partner in others:
+            got = "None" if others[partner] is None else f"a {type(others[partner]).__name__}"
+            message = f"The claimed gradient of {tensor.name} is {got} and not an array."
+            findings.append(_contract(tensor, "missing", message, f"Compute {partner} and return it as an array."))
+            continue
         array = np.asarray(entries[partner])
         dtypes[tensor.name] = array.dtype if array.dtype.kind in "fc" else np.dtype(np.float64)
         found, flat = _flat(tensor, array, partner)
@@ -82,6 +89,11 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
             values[tensor.name] = flat
     notes = [f"Ignored what belongs to no parameter: {_names(pairing.extra)}."] if pairing.extra else []
     return Claims(values, dtypes, tuple(findings), tuple(notes))
+
+
+def _opaque(value: Any) -> bool:
+    """Whether an entry is no array and no nesting that could hold one."""
+    return value is None or isinstance(value, str | bytes)
 
 
 def _flat(tensor: Tensor, array: NDArray[Any], partner: str) -> tuple[list[Finding], NDArray[np.float64] | None]:

@@ -159,8 +159,8 @@ class Caller:
         return value
 
     def _unchanged(self, before: NDArray[Any], after: NDArray[Any]) -> None:
-        different = ~((before == after) | (np.isnan(before) & np.isnan(after)))
-        different = different.reshape(-1, different.shape[-1]).any(0)
+        same = np.equal(before, after) | (np.isnan(before) & np.isnan(after))
+        different: NDArray[np.bool_] = np.logical_not(np.reshape(same, (-1, before.shape[-1] or 1))).any(axis=0)
         for tensor in self.moved:
             if tensor is not None and different[tensor.offset : tensor.offset + tensor.size].any():
                 raise InputError.of(

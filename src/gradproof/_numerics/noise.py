@@ -77,11 +77,14 @@ def quantum(values: Sequence[np.floating | float]) -> float:
 
 def _levels(values: NDArray[np.float64]) -> list[float]:
     """Noise level by each order of the difference table: sqrt(mean of squared differences x (j!)^2 / (2j)!)."""
-    table, factor, levels = values, 1.0, []
+    top = float(np.max(np.abs(values), initial=0.0))
+    if top == 0.0 or not math.isfinite(top):
+        return [top] * (len(values) - 1)
+    table, factor, levels = values / top, 1.0, []  # scaled, since squares of large costs overflow
     for order in range(1, len(values)):
         table = table[1:] - table[:-1]
         factor *= 0.5 * order / (2 * order - 1)
-        levels.append(math.sqrt(factor * float(np.mean(table * table))))
+        levels.append(top * math.sqrt(factor * float(np.mean(table * table))))
     return levels
 
 

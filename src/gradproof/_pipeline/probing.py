@@ -239,7 +239,7 @@ def _report(
 
 
 def _is_zero(claimed: Claimed, outcome: Outcome) -> bool:
-    return claimed.stats.claim == 0.0 or relative_high(outcome.high) > claimed.aim.tolerance
+    return claimed.stats.claim == 0.0 or outcome.absolute
 
 
 def _difference(claimed: Claimed, outcome: Outcome) -> Difference:
@@ -251,8 +251,9 @@ def _difference(claimed: Claimed, outcome: Outcome) -> Difference:
             return Difference(0.0, 0.0, 0.0)
         wrong = outcome.status == "wrong"
         return Difference(1.0 if wrong else 0.0, 1.0 if wrong else 0.0, 1.0)
-    low, high = relative_low(outcome.low), relative_high(outcome.high)
-    estimate = outcome.estimate / (1.0 + outcome.reference) if math.isfinite(outcome.estimate) else high
+    claim = claimed.stats.claim if outcome.absolute else 1.0
+    low, high = relative_low(outcome.low, claim), relative_high(outcome.high, claim)
+    estimate = outcome.estimate / (claim + outcome.reference) if math.isfinite(outcome.estimate) else high
     return Difference(min(max(estimate, low), high), low, high)
 
 
@@ -261,7 +262,7 @@ def _absolute(claimed: Claimed, outcome: Outcome | None) -> tuple[float, float, 
     norm = claimed.stats.claim
     if outcome is None:
         return 0.0, math.inf, math.nan, norm, norm
-    unit = norm or 1.0
+    unit = 1.0 if outcome.absolute or not norm else norm
     estimate = outcome.estimate * unit
     return outcome.low * unit, outcome.high * unit, estimate, norm, outcome.reference * unit
 

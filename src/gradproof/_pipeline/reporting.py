@@ -69,9 +69,7 @@ def report_of(found: Found, options: Options, evaluations: int, seconds: float) 
 
 def whole(rows: Sequence[tuple[float, float, float, float, float]], method: str) -> Difference:
     """The course notes' number over all tensors together."""
-    low, high, estimate, claim, reference = (
-        math.sqrt(sum(row[i] ** 2 for row in rows)) if rows else 0.0 for i in range(5)
-    )
+    low, high, estimate, claim, reference = (math.hypot(*(row[i] for row in rows)) for i in range(5))
     middle = estimate / (claim + reference) if estimate else 0.0
     if method == "classic":
         return Difference(middle, math.nan, math.nan)

@@ -144,7 +144,7 @@ def _finding(finding: Finding, *, told: bool) -> tuple[tuple[str, str], ...]:
 
 def _row(tensor: TensorReport) -> Row:
     return Row(
-        tensor=wording.name(tensor.name),
+        tensor=wording.name(tensor.name, wording.IN_TABLES),
         shape=wording.elided(wording.shape(tensor.shape), 24),
         verdict="WRONG" if tensor.verdict is Verdict.WRONG else str(tensor.verdict),
         difference=wording.difference(tensor.difference),
@@ -168,7 +168,7 @@ def _worst_heading(worst: Components) -> str:
 def _element(component: Component) -> Element:
     index = f"[{', '.join(str(i) for i in component.index)}]" if component.index else ""
     return Element(
-        place=wording.name(component.name) + index.replace(" ", wording.TIE),
+        place=wording.name(component.name, wording.IN_TABLES) + index.replace(" ", wording.TIE),
         position=f"#{component.position}",
         claimed=wording.with_bar(component.claimed, math.nan),
         reference=wording.with_bar(component.reference, component.error_bar),

@@ -7,6 +7,7 @@ and always writes into memory, so that the last word on colours and on character
 import io
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 80
+#: How wide a line may become to keep a name whole: the longest name of a table and the other columns.
+LONGEST = wording.IN_TABLES + 120
 
 #: Wider lines are harder to read, narrower ones cannot hold the table.
 _NARROWEST, _WIDEST = 60, 120
@@ -29,8 +32,13 @@ _STYLES = {Verdict.CORRECT: "bold green", Verdict.WRONG: "bold red", Verdict.UND
 
 
 def render(report: Report) -> str:
-    """The report as text of at most 80 columns, without colours and without a line break at its end."""
-    return _laid_out(_blocks(outline(report), WIDTH), WIDTH, colour=False)
+    """The report as text without colours and without a line break at its end.
+
+    It has 80 columns, or as many as its longest name needs, up to ``LONGEST``. Characters that standard output lacks
+    are written in ASCII, since printing is what becomes of most strings.
+    """
+    text = _laid_out(_blocks(outline(report), WIDTH), WIDTH, colour=False, widening=True)
+    return encodable(text, getattr(sys.stdout, "encoding", None))
 
 
 def write(report: Report, stream: TextIO) -> None:
@@ -45,7 +53,7 @@ def emit(stream: TextIO, *blocks: "RenderableType") -> None:
         stream: where to; characters that its encoding lacks are written in ASCII.
         blocks: what to write; strings are taken literally.
     """
-    text = _laid_out(blocks, width_of(stream), colour=coloured(stream)) + "\n"
+    text = _laid_out(blocks, width_of(stream), colour=coloured(stream), widening=not stream.isatty()) + "\n"
     stream.write(encodable(text, getattr(stream, "encoding", None)))
 
 
@@ -99,7 +107,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], folding: Sequenc
         grid.add_column(Text(head), no_wrap=column not in folding, overflow="fold")
     styles = {str(verdict): style for verdict, style in _STYLES.items()}
     for row in rows:
-        grid.add_row(*(Text(cell, style=styles.get(cell.lower(), "")) for cell in row))
+        # A column that keeps its cells whole says so to rich's measure, too, which counts words.
+        cells = (cell if column in folding else cell.replace(" ", wording.TIE) for column, cell in enumerate(row))
+        grid.add_row(*(Text(cell, style=styles.get(cell.lower(), "")) for cell in cells))
     return grid
 
 
@@ -149,14 +159,16 @@ def _stacked(*blocks: "RenderableType") -> "RenderableType":
     return Group(*blocks)
 
 
-def _laid_out(blocks: Sequence["RenderableType"], width: int, *, colour: bool) -> str:
+def _laid_out(blocks: Sequence["RenderableType"], width: int, *, colour: bool, widening: bool) -> str:
+    """The blocks as lines; a block that cannot keep its words whole is ``widening`` beyond the width, or folds them."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.text import Text
 
     memory = io.StringIO()
     console = Console(
         file=memory,
-        width=width,
+        width=max(width, LONGEST),
         height=25,
         color_system="standard" if colour else None,
         force_terminal=colour,
@@ -166,7 +178,8 @@ def _laid_out(blocks: Sequence["RenderableType"], width: int, *, colour: bool) -
         markup=False,
         emoji=False,
     )
-    for block in blocks:
-        console.print(Text(block) if isinstance(block, str) else block)
+    for block in (Text(block) if isinstance(block, str) else block for block in blocks):
+        needed = Measurement.get(console, console.options, block).minimum if widening else 0
+        console.print(block, width=max(width, needed))
     lines = wording.spaced(memory.getvalue()).splitlines()
     return "\n".join(line.rstrip() for line in lines)

@@ -18,8 +18,10 @@ from gradproof._records import Difference
 #: because rich breaks lines at every kind of space; one in what users write is escaped, so the two cannot be mixed up.
 TIE = "\ue000"
 
-#: The most characters of one name and of one sentence. More says no more to a reader; ``to_dict`` holds all of it.
+#: The most characters of one name in a sentence, of one in a table, and of one sentence. Names that occur in practice
+#: stay whole in tables, so that they can be searched for; ``to_dict`` holds all of the others.
 IN_NAMES = 60
+IN_TABLES = 200
 IN_SENTENCES = 600
 
 #: The course notes' scale: below the first good, above the second a bug, between suspicious.

@@ -46,7 +46,7 @@ class Block:
         tensor: the tensor's place in the problem.
         bin: its magnitude bin, -1 for all.
         scale: root mean square of its parameters.
-        weight: what a probe weighs it with: one over the norm of the tensor's claim.
+        weight: what a probe weighs it with: one over the norm of the tensor's claim, or its scale where that is zero.
     """
 
     tensor: int
@@ -93,6 +93,7 @@ class Outcome:
         reference: most likely norm of the reference.
         reason: one word where undecided: kink, noise, jump, scale, rounding, domain.
         seeds: of the directions that were probed.
+        absolute: whether the numbers are in units of the gradient instead, as for claims next to zero.
     """
 
     status: str
@@ -103,6 +104,7 @@ class Outcome:
     reason: str = ""
     probes: tuple[Estimate, ...] = ()
     seeds: tuple[int, ...] = ()
+    absolute: bool = False
 
 
 @dataclass
@@ -309,7 +311,7 @@ def blocks_of(tensor: int, stats: Stats, scale: float, *, zero: bool) -> list[Bl
     for label, rms, count in stats.bins:
         if count:
             size = rms or scale
-            found.append(Block(tensor, label, size, 1.0 / size if zero else 1.0 / stats.claim))
+            found.append(Block(tensor, label, size, size if zero else 1.0 / stats.claim))
     return found
 
 

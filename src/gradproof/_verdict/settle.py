@@ -5,7 +5,7 @@ first whether a single tensor spoils it (one more probe tells which), and only t
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gradproof._records import Part, Stats, Weighting
@@ -53,7 +53,7 @@ class Settlement:
     finer: Callable[[], Judge | None]
     finest_used: set[int]
 
-    def record(self, blocks: Iterable[Block], outcome: Outcome, *, finer: bool) -> None:
+    def record(self, blocks: Sequence[Block], outcome: Outcome, *, finer: bool, zero: bool = False) -> None:
         """Files an outcome with each tensor of a group.
 
         The bound above holds for each of them; the bound below only for the group, unless it is a single tensor.
@@ -62,7 +62,8 @@ class Settlement:
         if len(tensors) > 1:
             outcome = replace(outcome, low=0.0)
         for tensor in tensors:
-            self.outcomes.setdefault(tensor, []).append(outcome)
+            filed = _in_gradient_units(outcome, [b.scale for b in blocks if b.tensor == tensor]) if zero else outcome
+            self.outcomes.setdefault(tensor, []).append(filed)
             if finer:
                 self.finest_used.add(tensor)
 
@@ -113,7 +114,7 @@ def _settle_group(
             judge, outcome, finer = extended, again, True
     members = sorted({b.tensor for b in group})
     if outcome.status == "correct" or len(members) == 1:
-        settlement.record(group, outcome, finer=finer)
+        settlement.record(group, outcome, finer=finer, zero=aim.zero)
         return
     if len(members) > FEW:
         guilty = _single(judge, group, outcome) if outcome.status == "wrong" else None
@@ -127,6 +128,18 @@ def _settle_group(
     for part in parts:
         for piece in grouped(part):
             _settle_group(judge, piece, aim, settlement, finer=finer)
+
+
+def _in_gradient_units(outcome: Outcome, scales: Sequence[float]) -> Outcome:
+    """An outcome of probes that moved a tensor relative to its scale, per unit of its parameters."""
+    return replace(
+        outcome,
+        low=outcome.low / max(scales),
+        high=outcome.high / min(scales),
+        estimate=outcome.estimate / max(scales),
+        reference=outcome.reference / max(scales),
+        absolute=True,
+    )
 
 
 def _single(judge: Judge, group: tuple[Block, ...], outcome: Outcome) -> int | None:
