@@ -160,7 +160,7 @@ class Caller:
 
     def _unchanged(self, before: NDArray[Any], after: NDArray[Any]) -> None:
         same = np.equal(before, after) | (np.isnan(before) & np.isnan(after))
-        different: NDArray[np.bool_] = np.logical_not(np.reshape(same, (-1, before.shape[-1] or 1))).any(axis=0)
+        different = ~np.asarray(same, dtype=bool).reshape(-1, max(before.shape[-1], 1)).all(axis=0, keepdims=True)[0]
         for tensor in self.moved:
             if tensor is not None and different[tensor.offset : tensor.offset + tensor.size].any():
                 raise InputError.of(
