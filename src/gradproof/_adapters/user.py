@@ -159,10 +159,9 @@ class Caller:
         return value
 
     def _unchanged(self, before: NDArray[Any], after: NDArray[Any]) -> None:
-        same = np.equal(before, after) | (np.isnan(before) & np.isnan(after))
-        different = ~np.asarray(same, dtype=bool).reshape(-1, max(before.shape[-1], 1)).all(axis=0, keepdims=True)[0]
         for tensor in self.moved:
-            if tensor is not None and different[tensor.offset : tensor.offset + tensor.size].any():
+            part = slice(tensor.offset, tensor.offset + tensor.size) if tensor is not None else slice(0)
+            if tensor is not None and not np.array_equal(before[..., part], after[..., part], equal_nan=True):
                 raise InputError.of(
                     "evaluating the cost at the given parameters",
                     tensor.name,
