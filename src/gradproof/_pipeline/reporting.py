@@ -94,6 +94,15 @@ def unexplained(session: Session, tensors: Sequence[TensorReport], explained: se
     return found
 
 
+def flat_offsets(session: Session) -> dict[str, int]:
+    """Where each tensor starts in the user's flat vector, in elements."""
+    offsets, first = {}, 0
+    for leaf in session.caller.structure.leaves:
+        offsets[leaf.name] = first
+        first += leaf.array.size
+    return offsets
+
+
 def switched_off(call: Call, options: Options) -> Report:
     """The report where checks are switched off."""
     notes = ("Nothing was checked: the environment variable GRADPROOF is off.",)
