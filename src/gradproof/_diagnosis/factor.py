@@ -7,19 +7,56 @@ backward pass multiplies the part of the gradient that comes from the data and l
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gradproof._diagnosis import counted
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Cluster, Fitted, clusters
 from gradproof._diagnosis.evidence import Suspect
 from gradproof._diagnosis.numbers import Nice
 from gradproof._diagnosis.saying import gradient_of, times
 
+#: Options that hold the probability of keeping a unit.
+KEEPING = ("keep_prob", "keep", "kp", "keep_probability")
+
 
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a constant factor, of whole gradients and of their data parts."""
-    found = [_explanation(case, c) for c in clusters(whole(case.open))]
+    found = [_told(case, _explanation(case, c)) for c in clusters(whole(case.open))]
     rest = [s for s in case.open if not any(e and s.index in e.tensors for e in found)]
-    parts = [_of_data(case, c, rest) for c in clusters([f for f, _ in data_parts(rest)])]
+    parts = [_told(case, _of_data(case, c, rest)) for c in clusters([f for f, _ in data_parts(rest)])]
     return [e for e in (*found, *parts) if e is not None]
+
+
+def _told(case: Case, found: Explanation | None) -> Explanation | None:
+    """The explanation with what the number stands for: a 1/m too many or too few, a keep_prob."""
+    if found is None or found.factor is None or found.cause != "factor":
+        return found
+    value = found.factor[0]
+    named = case.nice(*found.factor)
+    if named is not None and named.role == "option" and named.option in KEEPING:
+        less = "1/keep_prob missing" if value < 1.0 else "1/keep_prob twice"
+        message = f"{found.message} As {named.text} says, the scale of dropout is {less.partition(' ')[2]} there."
+        return replace(found, cause="dropout", detail=less, message=message, also=(*found.also, "factor"))
+    words = counted.words(case, found.tensors, value)
+    if not words:
+        return found
+    biases = {i for layer in case.layers for i in layer.biases}
+    detail = found.detail.replace("factor ", f"{words}: factor ", 1)
+    message = f"{found.message} With every example twice it {'doubles' if 'missing' in words else 'halves'}: {words}."
+    if words == "1/m twice" and set(found.tensors) <= biases and not _spoilt(case, found.tensors):
+        return replace(
+            found, cause="bias-reduction", detail="mean", also=(*found.also, "factor"), message=message,
+            fix=f"Sum the error over the examples for {case.names(found.tensors)} instead of averaging it.",
+        )  # fmt: skip
+    return replace(found, detail=detail, message=message)
+
+
+def _spoilt(case: Case, biases: Sequence[int]) -> bool:
+    """Whether weights of the same layers are wrong as well."""
+    return any(
+        case.verdicts.get(i) == "wrong"
+        for layer in case.layers if set(layer.biases) & set(biases)
+        for i in layer.weights
+    )  # fmt: skip
 
 
 def whole(suspects: Sequence[Suspect]) -> list[Fitted]:

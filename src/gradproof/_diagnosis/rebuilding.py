@@ -65,8 +65,12 @@ def rebuild(case: Case) -> Rebuilt | None:
 
 
 def _search(case: Case, layers: tuple[Dense, ...], X: Array, Y: Array, tries: int) -> Rebuilt | None:
-    known = list(losses(case.lab.options))
-    for acts, skips in _shapes(case, layers)[:tries]:
+    plain = [loss for loss in losses(case.lab.options) if not loss.epsilon]
+    floored = [loss for loss in losses(case.lab.options) if loss.epsilon]
+    shapes = _shapes(case, layers)
+    usual = [shape for shape in shapes if len({act.name for act in shape[0]}) < 2 and not shape[1]]
+    trials = [(shape, plain) for shape in shapes] + [(shape, floored) for shape in usual]
+    for (acts, skips), known in trials[:tries]:
         net = forward(case, layers, acts, skips, X, Y)
         if not np.all(np.isfinite(net.Z[net.top])):
             continue
@@ -142,9 +146,15 @@ def _scaled(case: Case, net: Net) -> tuple[Net, float] | None:
     if case.verdicts.get(last) != "correct" or last not in case.claims:
         return None
     claim = case.claims[last].ravel()
-    table = np.stack([term.ravel(), theta.ravel()], axis=1)
-    values, _, rank, _ = np.linalg.lstsq(table, claim, rcond=None)
-    if rank < 2 or np.linalg.norm(table @ values - claim) > SAME * np.linalg.norm(claim) or not values[0]:
+    table = np.stack([term.ravel(), theta.ravel()])
+    square = table @ table.T
+    if not abs(square[0, 1]) < 0.999999 * np.sqrt(square[0, 0] * square[1, 1]):
+        return None
+    values = np.linalg.solve(square, table @ claim)
+    if np.linalg.norm(values @ table - claim) > 1e-5 * np.linalg.norm(claim):
+        return None
+    values = np.linalg.lstsq(table.T, claim, rcond=None)[0]
+    if np.linalg.norm(values @ table - claim) > SAME * np.linalg.norm(claim) or not values[0]:
         return None
     decay = float(values[1]) if abs(values[1]) * np.linalg.norm(theta) > 1e-9 * np.linalg.norm(claim) else 0.0
     return replace(net, delta=values[0] * net.delta, decay=decay), float(values[0])
@@ -173,10 +183,19 @@ def agrees(case: Case, net: Net) -> bool:
     return seen > 1 or (seen == 1 and len(net.layers) == 1)
 
 
-def same(one: Array, other: Array, within: float = SAME) -> bool:
-    """Whether two gradients differ by rounding and measuring alone."""
+def same(one: Array, other: Array, within: float = SAME, floor: float = 0.0) -> bool:
+    """Whether two gradients differ by rounding and measuring alone.
+
+    Args:
+        one: a gradient.
+        other: another.
+        within: relative difference that counts as none.
+        floor: absolute difference that is rounding.
+    """
+    if np.shape(one) != np.shape(other) or not np.all(np.isfinite(one)):
+        return False
     size = max(float(np.linalg.norm(one)), float(np.linalg.norm(other)))
-    return bool(np.all(np.isfinite(one))) and float(np.linalg.norm(one - other)) <= within * size
+    return float(np.linalg.norm(one - other)) <= within * size + floor
 
 
 def tensors(net: Net) -> Iterator[int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from gradproof._diagnosis import (
     factor,
+    passes,
     permuted,
     region,
     regulariser,
@@ -25,6 +26,7 @@ Cause = Callable[[Case], Sequence[Explanation]]
 STAGES: tuple[tuple[Cause, ...], ...] = (
     (zero.explain,),
     (factor.explain, regulariser.explain, transposed.explain, swapped.explain, permuted.explain),
+    (passes.explain,),
     (upstream.explain,),
     (region.explain,),
     (unexplained.explain,),

@@ -1,0 +1,45 @@
+"""``bias-reduction`` where the examples decide: one example's error for the sum, the sum of dW, a sum over units."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradproof._diagnosis.fault import Fault, Site
+from gradproof._diagnosis.net import Array, Hook
+
+
+def faults(site: Site) -> Iterator[Fault]:
+    """Slips in the gradient of this layer's biases alone."""
+    m, layer = site.net.examples, site.layer
+    if site.bias is None:
+        return
+    station = ("db", layer)
+    fix = f"Sum dZ{layer} over the examples."
+    said = f"The gradient of the biases of layer {layer} is"
+    if m > 1:
+        for e, words in ((0, "first"), (m - 1, "last")):
+            yield Fault(
+                "bias-reduction", f"{words} example only", station, _one(e, 1.0),
+                f"{said} that of the {words} example alone.", fix,
+            )  # fmt: skip
+            yield Fault(
+                "bias-reduction", f"{words} example times m", station, _one(e, float(m)),
+                f"{said} that of the {words} example times the number of examples, {m}.", fix,
+            )  # fmt: skip
+    for part, words in (("full", ""), ("data", " without its L2 term")):
+        yield Fault(
+            "bias-reduction", f"dW{words} summed", station,
+            lambda value, run, layer, part=part: getattr(run, part)[layer].sum(axis=1, keepdims=True),
+            f"{said} the gradient of {site.names[layer]}{words} summed over its inputs.", fix,
+        )  # fmt: skip
+    yield Fault(
+        "bias-reduction", "total", station, lambda value, run, layer: np.full_like(value, value.sum()),
+        f"{said} one total for all units.", fix,
+    )  # fmt: skip
+
+
+def _one(example: int, times: float) -> Hook:
+    def hook(value: Array, run: object, layer: int) -> Array:
+        return np.asarray(times * run.delta[layer][:, example : example + 1])  # type: ignore[attr-defined]
+
+    return hook
