@@ -44,9 +44,24 @@ class Dense:
 
 
 def chains(case: Case) -> Iterator[tuple[Dense, ...]]:
-    """The layers from input to output, once for each way in which the weights may be stored."""
+    """The layers from input to output, once for each way in which the weights may be stored; none if not all are."""
     pairs = _pairs(case)
-    if not pairs or any(case.tensors[i].complex for pair in pairs for i in pair if i >= 0):
+    if pairs and sum(1 if b < 0 else 2 for _, b in pairs) == len(case.tensors):
+        yield from _stored(case, pairs)
+
+
+def dense_tails(case: Case) -> Iterator[tuple[Dense, ...]]:
+    """The last layers that are dense, as many as there are."""
+    pairs = _pairs(case)
+    for first in range(len(pairs)):
+        found = list(_stored(case, pairs[first:]))
+        if found:
+            yield from found
+            return
+
+
+def _stored(case: Case, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Dense, ...]]:
+    if any(case.tensors[i].complex for pair in pairs for i in pair if i >= 0):
         return
     for turned in (False, True):
         layers = tuple(Dense(w, b, turned) for w, b in pairs)
@@ -57,15 +72,16 @@ def chains(case: Case) -> Iterator[tuple[Dense, ...]]:
 
 
 def _pairs(case: Case) -> list[tuple[int, int]]:
-    """Weights with their biases; empty where some tensor is neither."""
+    """Weights with their biases from the first layer after which all are dense."""
     groups = [layer.tensors for layer in case.layers]
     if all(len(group) == 1 for group in groups):
         groups = list(_in_order(case.tensors))
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     for group in groups:
         by_size = sorted(group, key=lambda i: (_axes(case.tensors[i]), case.tensors[i].size), reverse=True)
         if len(group) > 2 or _axes(case.tensors[by_size[0]]) > 2 or not _is_weight(case.tensors[by_size[0]]):
-            return []
+            pairs = []
+            continue
         pairs.append((by_size[0], by_size[1] if len(group) == 2 else -1))
     return pairs
 

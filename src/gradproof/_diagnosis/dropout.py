@@ -31,6 +31,20 @@ def faults(site: Site) -> Iterator[Fault]:
             "dropout", detail, ("mask", layer), lambda value, run, k, make=make: make(run.net.D[k]),
             f"{message}.", step, also=("factor",) if "keep_prob" in detail and "mask" not in detail else (),
         )  # fmt: skip
+    for by, words in ((1, "one example late"), (-1, "one example early")):
+        yield Fault(
+            "dropout", f"mask of the next example, {words}", ("mask", layer),
+            lambda value, run, k, by=by: np.roll(run.net.D[k], by, axis=1),
+            f"The mask on the way back through the dropout of {{layer}} is {words}.",
+            "Use the mask of the forward pass as it is.",
+        )  # fmt: skip
+    for k, mask in site.net.D.items():
+        if k != layer and mask.shape == D.shape and not np.all(mask == 1.0):
+            yield Fault(
+                "dropout", f"mask of layer {k}", ("mask", layer), lambda value, run, layer, k=k: run.net.D[k],
+                f"The mask on the way back through the dropout of {{layer}} is that of layer {k}.",
+                "Use each layer's own mask.",
+            )  # fmt: skip
     other = _other_mask(site, s)
     if other is not None:
         yield Fault(

@@ -11,11 +11,9 @@ from gradproof._diagnosis import counted
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Cluster, Fitted, clusters
 from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.masks import KEEPING
 from gradproof._diagnosis.numbers import Nice
 from gradproof._diagnosis.saying import gradient_of, times
-
-#: Options that hold the probability of keeping a unit.
-KEEPING = ("keep_prob", "keep", "kp", "keep_probability")
 
 
 def explain(case: Case) -> Sequence[Explanation]:

@@ -158,6 +158,14 @@ def slips(case: Case, scenes: Sequence[Scene]) -> list[Slip]:
     return [Slip(s.fault, s.layer, (*s.tensors, *counts[k]), s.also) for k, s in enumerate(found)]
 
 
+def clean(case: Case, scene: Scene) -> bool:
+    """Whether a scene shows no slip at all."""
+    return all(
+        _matches(case, [scene], layer, [{}], scene.net.layers[layer - 1].tensors)
+        for layer in range(scene.net.top, 0, -1)
+    )
+
+
 Chosen = tuple[Fault, tuple[int, ...], tuple[str, ...], list[Hook]]
 
 

@@ -17,6 +17,7 @@ from gradproof._diagnosis.activations import PLAIN, Activation, activations
 from gradproof._diagnosis.case import Case
 from gradproof._diagnosis.dense import Dense, chains, columns, labels
 from gradproof._diagnosis.losses import Loss, losses
+from gradproof._diagnosis.masks import guesses
 from gradproof._diagnosis.net import Net, backward, shaped
 
 Array = NDArray[Any]
@@ -70,19 +71,42 @@ def _search(case: Case, layers: tuple[Dense, ...], X: Array, Y: Array, tries: in
     shapes = _shapes(case, layers)
     usual = [shape for shape in shapes if len({act.name for act in shape[0]}) < 2 and not shape[1]]
     trials = [(shape, plain) for shape in shapes] + [(shape, floored) for shape in usual]
-    for (acts, skips), known in trials[:tries]:
-        net = forward(case, layers, acts, skips, X, Y)
-        if not np.all(np.isfinite(net.Z[net.top])):
-            continue
-        for loss in known:
-            with np.errstate(all="ignore"):
-                delta = loss.delta(net.Z[net.top], Y)
-            if not np.all(np.isfinite(delta)) or not np.any(delta):
+    hidden = [case.tensors[layer.bias].size if layer.bias >= 0 else 0 for layer in layers[:-1]]
+    drawn = list(guesses(case.lab.options, hidden, X.shape[1], layers[0].turned)) if hidden and all(hidden) else []
+    dropped = [(shape, plain, masks) for shape in usual[:12] for masks in drawn]
+    whole: dict[int, Array] = {}
+    for (acts, skips), known, masks in [*dropped, *((*trial, whole) for trial in trials)][:tries]:
+        found = _with_loss(case, forward(case, layers, acts, skips, X, Y, masks), known)
+        if found is not None:
+            return found
+    return None
+
+
+def _with_loss(case: Case, net: Net, known: Sequence[Loss]) -> Rebuilt | None:
+    """The network with the cost that gives the measured gradient; None where none of those known does."""
+    if net.Y is None or not np.all(np.isfinite(net.Z[net.top])):
+        return None
+    for loss in known:
+        with np.errstate(all="ignore"):
+            delta = loss.delta(net.Z[net.top], net.Y)
+            if not np.all(np.isfinite(delta)) or not np.any(delta) or not _along_bias(case, net, delta):
                 continue
             found = _scaled(case, replace(net, delta=delta))
-            if found is not None and agrees(case, found[0]):
-                return Rebuilt(found[0], loss, found[1])
+        if found is not None and agrees(case, found[0]):
+            return Rebuilt(found[0], loss, found[1])
     return None
+
+
+def _along_bias(case: Case, net: Net, delta: Array) -> bool:
+    """Whether the gradient of the last biases has the right direction, where that is known: a quick test."""
+    bias = net.layers[-1].bias
+    if bias < 0 or case.verdicts.get(bias) != "correct" or bias not in case.claims:
+        return True
+    claim, term = case.claims[bias].ravel(), delta.sum(axis=1)
+    size, along = float(np.linalg.norm(claim)), float(claim @ term)
+    if size < 1e-9 * float(np.abs(delta).sum()):
+        return True
+    return bool(abs(abs(along) - size * float(np.linalg.norm(term))) <= 1e-6 * abs(along))
 
 
 def _shapes(case: Case, layers: Sequence[Dense]) -> list[tuple[tuple[Activation, ...], frozenset[int]]]:
