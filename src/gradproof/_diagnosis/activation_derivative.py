@@ -1,11 +1,11 @@
 """``activation-derivative``: the step back through an activation uses no derivative, one of another function, or one
 at another point."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gradproof._diagnosis.activations import PLAIN, activations
+from gradproof._diagnosis.activations import NUMBERS, PLAIN, activations, numbers
 from gradproof._diagnosis.fault import Fault, Site
 from gradproof._diagnosis.net import Array, Hook, Net
 
@@ -25,11 +25,29 @@ def faults(site: Site) -> Iterator[Fault]:
             continue
         if np.array_equal(value, net.slope(layer)):
             continue
+        fixed = _fixed_number(site, detail)
+        if fixed:
+            yield Fault(
+                "configuration", detail, ("slope", layer), _hook(make),
+                f"The step back through the activation of {{layer}} does not honour the option {fixed}: it is that "
+                f"{detail}, the forward pass is {act}.",
+                f"Use {fixed} in the backward pass too.", also=("activation-derivative",),
+            )  # fmt: skip
         yield Fault(
             "activation-derivative", detail, ("slope", layer), _hook(make),
             f"The step back through the activation of {{layer}} ({act}) {words}.",
             f"Multiply by the derivative of the {act} at Z{layer}, elementwise.",
         )  # fmt: skip
+
+
+def _fixed_number(site: Site, detail: str) -> str:
+    """The option that holds the number of this activation, where a slip is that of the same function with another."""
+    act = site.net.acts[site.layer]
+    family = act.name.rpartition(" ")[0]
+    if act.number is None or not detail.startswith(f"of {family} "):
+        return ""
+    named = [name for name in NUMBERS if name in site.options and site.options[name] == act.number]
+    return f"{named[0]} = {act.number:g}" if named else ""
 
 
 def _hook(make: Callable[[Net, int], Array | None]) -> Hook:
@@ -78,10 +96,10 @@ def _variants(site: Site) -> Iterator[Variant]:
             f"of {other.name} at A", f"uses the derivative of {other.name} at A",
             lambda net, k, other=other: other.slope(net.F[k]),
         )  # fmt: skip
-    yield from _where_negative(act.bent)
+    yield from _where_negative([act.number, *numbers(site.options), 1.0, 0.01, 0.1, 0.2, 0.3, 0.5])
 
 
-def _where_negative(bent: float | None) -> Iterator[Variant]:
+def _where_negative(alphas: Sequence[float | None]) -> Iterator[Variant]:
     """What is done on the negative side alone."""
 
     def on_the_left(make: Callable[[Net, int], Array]) -> Callable[[Net, int], Array]:
@@ -94,10 +112,13 @@ def _where_negative(bent: float | None) -> Iterator[Variant]:
     yield "A where negative", f"{said}: it is A there", on_the_left(lambda net, k: net.F[k])
     yield "Z where negative", f"{said}: it is Z there", on_the_left(lambda net, k: net.Z[k])
     yield "exp(Z) where negative", f"{said}: it is exp(Z) there", on_the_left(lambda net, k: np.exp(net.Z[k]))
-    for alpha in (bent, 1.0, 0.01, 0.1, 0.2, 0.3, 0.5):
-        if alpha:
-            yield (
-                f"A + {alpha:g} where negative", f"{said}: it is A + {alpha:g} there",
-                on_the_left(lambda net, k, alpha=alpha: net.F[k] + alpha),
-            )  # fmt: skip
+    for alpha in dict.fromkeys(a for a in alphas if a):
+        yield (
+            f"A + {alpha:g} where negative", f"{said}: it is A + {alpha:g} there",
+            on_the_left(lambda net, k, alpha=alpha: net.F[k] + alpha),
+        )  # fmt: skip
+        yield (
+            f"Z + {alpha:g} where negative", f"{said}: it is Z + {alpha:g} there",
+            on_the_left(lambda net, k, alpha=alpha: net.Z[k] + alpha),
+        )  # fmt: skip
     yield "0 and 1 exchanged", "is taken on the wrong side of 0", lambda net, k: net.acts[k].slope(-net.Z[k])

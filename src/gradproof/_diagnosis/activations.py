@@ -24,13 +24,13 @@ class Activation:
         name: as it is called.
         value: the function.
         slope: its derivative.
-        bent: its slope where the argument is negative, if it is one constant there and 1 above.
+        number: its alpha, if it has one.
     """
 
     name: str
     value: Function
     slope: Function
-    bent: float | None = None
+    number: float | None = None
 
 
 def sigmoid(z: Array) -> Array:
@@ -77,13 +77,14 @@ def elu(alpha: float) -> Activation:
         f"ELU with alpha {alpha:g}",
         lambda z: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0))),
         lambda z: np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0.0))),
+        alpha,
     )
 
 
-RELU = Activation("ReLU", lambda z: np.maximum(z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0), 0.0)
+RELU = Activation("ReLU", lambda z: np.maximum(z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0))
 TANH = Activation("tanh", lambda z: np.asarray(np.tanh(z)), lambda z: np.asarray(1.0 - np.tanh(z) ** 2))
 SIGMOID = Activation("sigmoid", sigmoid, lambda z: sigmoid(z) * sigmoid(-z))
-IDENTITY = Activation("identity", lambda z: z, lambda z: np.ones_like(z), 1.0)
+IDENTITY = Activation("identity", lambda z: z, lambda z: np.ones_like(z))
 #: Those without a number of their own, the most common first.
 PLAIN = (
     RELU,
@@ -104,13 +105,14 @@ NUMBERS = ("alpha", "slope", "negative_slope", "leak", "a")
 
 def activations(options: Mapping[str, Any]) -> tuple[Activation, ...]:
     """All that are recognised, with the numbers that the user's options give first."""
-    own = list(_numbers(options))
+    own = list(numbers(options))
     leaks = [leaky(a) for a in dict.fromkeys((*own, 0.01, 0.1, 0.2, 0.3, 0.05)) if a not in (0.0, 1.0)]
     elus = [elu(a) for a in dict.fromkeys((*own, 1.0))]
     return (*PLAIN[:3], *leaks, *elus, *PLAIN[3:])
 
 
-def _numbers(options: Mapping[str, Any]) -> Iterator[float]:
+def numbers(options: Mapping[str, Any]) -> Iterator[float]:
+    """What options give as the number of an activation."""
     for name in NUMBERS:
         value = options.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):

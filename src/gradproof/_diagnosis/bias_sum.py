@@ -14,7 +14,7 @@ def faults(site: Site) -> Iterator[Fault]:
     if site.bias is None:
         return
     station = ("db", layer)
-    fix = f"Sum dZ{layer} over the examples."
+    fix = "Sum dZ of the layer itself over the examples."
     said = f"The gradient of the biases of layer {layer} is"
     if m > 1:
         for e, words in ((0, "first"), (m - 1, "last")):

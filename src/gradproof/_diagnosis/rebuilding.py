@@ -27,6 +27,8 @@ PASS, ALL = 3e7, 3e9
 EXAMPLES = 4_000
 #: Mixed activations are tried in at most so many combinations.
 MIXED = 350
+#: Larger pre-activations than this come from an activation that is not the user's.
+HUGE = 1e30
 #: Relative difference up to which a right gradient and a rebuilt one are the same.
 SAME = 3e-7
 
@@ -84,12 +86,12 @@ def _search(case: Case, layers: tuple[Dense, ...], X: Array, Y: Array, tries: in
 
 def _with_loss(case: Case, net: Net, known: Sequence[Loss]) -> Rebuilt | None:
     """The network with the cost that gives the measured gradient; None where none of those known does."""
-    if net.Y is None or not np.all(np.isfinite(net.Z[net.top])):
+    if net.Y is None or not np.all(np.abs(net.Z[net.top]) < HUGE):
         return None
     for loss in known:
         with np.errstate(all="ignore"):
             delta = loss.delta(net.Z[net.top], net.Y)
-            if not np.all(np.isfinite(delta)) or not np.any(delta) or not _along_bias(case, net, delta):
+            if not np.all(np.abs(delta) < HUGE) or not np.any(delta) or not _along_bias(case, net, delta):
                 continue
             found = _scaled(case, replace(net, delta=delta))
         if found is not None and agrees(case, found[0]):

@@ -120,7 +120,7 @@ def _biases(site: Site) -> Iterator[Fault]:
             "wrong-cache", f"db{layer} of dA{layer}", ("db", layer),
             lambda value, run, layer: run.carried[layer].sum(axis=1, keepdims=True),
             f"The gradient of the biases beside {name} sums dA{layer} where dZ{layer} belongs.",
-            f"Sum dZ{layer} over the examples.", also=("activation-derivative",),
+            "Sum dZ of the layer itself over the examples.", also=("activation-derivative",),
         )  # fmt: skip
     for k in range(layer + 1, net.top + 1):
         if len(net.b[k]) == len(net.b[layer]):
@@ -128,5 +128,5 @@ def _biases(site: Site) -> Iterator[Fault]:
                 "wrong-cache", f"dZ{k} for dZ{layer} in db", ("db", layer),
                 lambda value, run, layer, k=k: run.delta[k].sum(axis=1, keepdims=True),
                 f"The gradient of the biases beside {name} sums dZ{k} where dZ{layer} belongs.",
-                f"Sum dZ{layer} over the examples.", also=("swapped",),
+                "Sum dZ of the layer itself over the examples.", also=("swapped",),
             )  # fmt: skip
