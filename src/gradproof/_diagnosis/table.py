@@ -7,8 +7,12 @@ or under other data and options, the third searches for the place, and the last 
 from collections.abc import Callable, Sequence
 
 from gradproof._diagnosis import (
+    bias_reduction,
+    clipped,
     factor,
+    parametrisation,
     permuted,
+    precision,
     region,
     regulariser,
     swapped,
@@ -24,7 +28,17 @@ Cause = Callable[[Case], Sequence[Explanation]]
 #: Stages of causes.
 STAGES: tuple[tuple[Cause, ...], ...] = (
     (zero.explain,),
-    (factor.explain, regulariser.explain, transposed.explain, swapped.explain, permuted.explain),
+    (
+        clipped.explain,
+        bias_reduction.explain,
+        factor.explain,
+        regulariser.explain,
+        transposed.explain,
+        swapped.explain,
+        permuted.explain,
+        parametrisation.explain,
+    ),
+    (precision.explain,),
     (upstream.explain,),
     (region.explain,),
     (unexplained.explain,),
