@@ -1,0 +1,1 @@
+"""Networks with planted faults, to score a diagnosis on."""
