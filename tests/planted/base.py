@@ -38,6 +38,11 @@ class Model:
     examples_axis: int
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def right_leaf(self, name: str) -> Array:
+        """One tensor of the right gradient."""
+        leaf: Array = leaves(self.grads(self.params, *self.data, **self.options))[name]
+        return leaf
+
     def plant(
         self,
         recipe: str,
@@ -216,10 +221,13 @@ def changing(right: Grads, **changes: Callable[[Array], Any]) -> Grads:
 
 
 def relative(right: Array, claimed: Any) -> float:
-    """norm(claimed - right) / norm(right); infinite where the claim is no array of that shape or not finite."""
-    if not isinstance(claimed, np.ndarray) or claimed.shape != right.shape or not np.all(np.isfinite(claimed)):
+    """norm(claimed - right) / norm(right); infinite for what is no finite array of that shape, axes of 1 aside."""
+    if not isinstance(claimed, np.ndarray) or claimed.squeeze().shape != right.squeeze().shape:
         return float("inf")
-    error, size = float(np.linalg.norm(claimed - right)), float(np.linalg.norm(right))
+    if not np.all(np.isfinite(claimed)):
+        return float("inf")
+    error = float(np.linalg.norm(claimed.reshape(right.shape) - right))
+    size = float(np.linalg.norm(right))
     return 0.0 if error == 0 else float("inf") if size == 0 else error / size
 
 
