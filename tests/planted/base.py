@@ -232,9 +232,11 @@ def relative(right: Array, claimed: Any) -> float:
 
 
 def differences(right: Tree, claimed: Tree) -> dict[str, float]:
-    """Name -> relative difference, in the order of the right gradient."""
+    """Name -> relative difference, in the order of the right gradient; a claim dW1 belongs to W1."""
     named = leaves(claimed)
-    return {name: relative(np.asarray(leaf), named.get(name)) for name, leaf in leaves(right).items()}
+    return {
+        name: relative(np.asarray(leaf), named.get(name, named.get(f"d{name}"))) for name, leaf in leaves(right).items()
+    }
 
 
 def wrong_tensors(right: Tree, claimed: Tree) -> Iterator[str]:

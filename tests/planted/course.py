@@ -522,7 +522,7 @@ def regions(model: Model) -> Iterator[Planted]:
 
     def entry(g: Array) -> Array:
         g = g.copy()
-        g[1, 2] *= 1.5
+        g.flat[np.argmax(np.abs(g))] *= 1.5
         return g
 
     def row(g: Array) -> Array:
@@ -543,7 +543,7 @@ def regions(model: Model) -> Iterator[Planted]:
             yield model.plant(
                 f"dW{k}: {words}", "region", grads=changing(model.grads, **{f"W{k}": change}), layer=layer
             )
-        for words, change in {"one entry times 1.5": entry, "last row times 3": row}.items():
+        for words, change in {"the largest entry times 1.5": entry, "last row times 3": row}.items():
             grads = changing(model.grads, **{f"W{k}": change})
             yield model.plant(f"dW{k}: {words}", "region", grads=grads, layer=layer, also_with=("factor",))
     fault: Fault = {("dW", 3): lambda g, run: np.concatenate([g[:, :-2], 0 * g[:, -2:]], axis=1)}
@@ -743,18 +743,23 @@ def numbers(model: Model, activation: str) -> Iterator[Planted]:
         return np.asarray(value.astype(np.float16).astype(np.float64))
 
     def brain(value: Array) -> Array:
-        bits = value.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+        bits = (value.astype(np.float32).view(np.uint32) + np.uint32(0x8000)) & np.uint32(0xFFFF0000)
         return np.asarray(bits.view(np.float32).astype(np.float64))
 
     names = list(model.params)
-    yield model.plant("rounded to float16", "precision", grads=changing(right, **dict.fromkeys(names, half)))
+    # Not the biases: of so few numbers some are hardly changed by float16.
+    rounded = changing(right, **{name: half for name in names if name.startswith("W")})
+    yield model.plant("every dW rounded to float16", "precision", grads=rounded)
+    rounded = changing(right, **dict.fromkeys(names, brain))
+    yield model.plant("everything rounded to bfloat16", "precision", grads=rounded)
     for layer, k in WHERE:
         rounded = changing(right, **{f"W{k}": half})
         yield model.plant(f"dW{k} rounded to float16", "precision", grads=rounded, layer=layer)
     for layer, k in (("all", OUTPUT), *HIDDEN[1:]):
         fault: Fault = {("delta", k): lambda delta, run: brain(delta)}
         also = ("upstream", "unexplained")
-        yield model.plant(f"delta {k} cut to bfloat16", "precision", fault, layer=layer, also=also)
+        recipe, bare = f"delta {k} rounded to bfloat16", {**model.options, "lambd": 0.0}
+        yield model.plant(recipe, "precision", fault, layer=layer, options=bare, also=also)
 
     for layer, k in WHERE:
         bound = float(np.quantile(np.abs(model.right_leaf(f"W{k}")), 0.6))

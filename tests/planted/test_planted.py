@@ -11,7 +11,12 @@ from . import everything
 from .base import SAME, WRONG, Planted, differences, leaves, replaced
 
 SLUGS = frozenset(
-    ["factor", "sign", "bias-reduction", "regulariser", "activation-derivative", "wrong-cache", "transposed", "permuted", "swapped", "missing-path", "zero", "unbroadcast", "overwritten", "accumulated", "aliasing", "early-update", "dropout", "cotangent", "upstream", "layout", "region", "configuration", "other-loss", "singular", "tie", "overflow", "precision", "conjugate", "double-backward", "parametrisation", "clipped", "truncated", "nondeterministic", "stale", "stabiliser", "not-reentrant", "contract", "unexplained"]
+    """
+    factor sign bias-reduction regulariser activation-derivative wrong-cache transposed permuted swapped missing-path
+    zero unbroadcast overwritten accumulated aliasing early-update dropout cotangent upstream layout region
+    configuration other-loss singular tie overflow precision conjugate double-backward parametrisation clipped
+    truncated nondeterministic stale stabiliser not-reentrant contract unexplained
+    """.split()  # noqa: SIM905
 )
 
 
