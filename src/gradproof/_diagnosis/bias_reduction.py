@@ -9,21 +9,31 @@ from numpy.typing import NDArray
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Cluster, clusters
 from gradproof._diagnosis.evidence import BARS, Suspect
-from gradproof._diagnosis.factor import whole
-from gradproof._diagnosis.regulariser import claimed_coefficient
+from gradproof._diagnosis.factor import data_parts, whole
 from gradproof._records import Direction, Part, Weighting
 
 #: Without the number of examples, 1/2 to 1/4 are as likely plain factors.
 SMALL_BATCH = 4
 
 
-def explain(case: Case) -> Sequence[Explanation]:
-    """Explanations of biases by a wrong reduction."""
+def totals(case: Case) -> Sequence[Explanation]:
+    """Explanations of biases by a sum over everything; asked first, as such a claim may be zero to its rounding."""
+    return [e for s in _biases(case) if (e := _total(s)) is not None]
+
+
+def _biases(case: Case) -> list[Suspect]:
     biases = {i for layer in case.layers for i in layer.biases}
-    own = [s for s in case.open if s.index in biases]
-    found = [e for s in own if (e := _weighted(case, s) or _total(s)) is not None]
+    return [s for s in case.open if s.index in biases]
+
+
+def explain(case: Case) -> Sequence[Explanation]:
+    """Explanations of biases by a mean for a sum, or by a sum that weighs the examples."""
+    own = _biases(case)
+    biases = {s.index for s in own}
+    found = [e for s in own if (e := _weighted(case, s)) is not None]
     done = {i for e in found for i in e.tensors}
-    others = [c.value for c in clusters(whole([s for s in case.open if s.index not in biases]))]
+    weights = [s for s in case.open if s.index not in biases]
+    others = [fit.value for fit in (*whole(weights), *(fit for fit, _ in data_parts(weights)))]
     for cluster in clusters(whole([s for s in own if s.index not in done])):
         if not any(abs(value - cluster.value) <= 1e-6 * abs(value) for value in others):
             mean = _mean(case, cluster)
@@ -57,16 +67,18 @@ def _total(s: Suspect) -> Explanation | None:
         return None
     scale = s.stats.scale or 1.0
     along = Direction((), (Part(s.index, scale, Weighting.UNIT, start=0, stop=s.tensor.size),))
-    estimate = s.source.measure([along], 1e-8 * scale * top)[0]
+    # The total itself may be zero, as it is behind a softmax; then it is so beside the single elements.
+    size = max(top, float(np.sqrt(np.mean(s.measured**2))) / (s.directions[0].parts[0].weight or 1.0))
+    estimate = s.source.measure([along], 1e-8 * scale * size)[0]
     total, bar = (estimate.slope - estimate.mismatch) / scale, estimate.bar / scale
     value = float(s.claim.reshape(-1)[0])
-    if not estimate.measured or abs(total - value) > BARS * bar or bar > 1e-4 * abs(value):
+    if not estimate.measured or abs(total - value) > BARS * bar or bar > 1e-4 * size:
         return None
     return Explanation(
         "bias-reduction", (s.index,),
         f"The gradient of {s.name} is {value:.6g} in every element: the sum over the elements as well as the examples.",
         f"Sum over the examples only when computing the gradient of {s.name}, and keep its own axis.", {},
-        "total", 0.8, also=("unbroadcast",),
+        "total", 0.4, also=("unbroadcast",),
     )  # fmt: skip
 
 
@@ -76,24 +88,30 @@ def _weighted(case: Case, s: Suspect) -> Explanation | None:
     for w in layer.weights:
         if w not in case.claims or s.tensor.size < 2:
             continue
-        bare = case.claims[w]
-        held = claimed_coefficient(case, [w]) if w in case.suspects else None
-        tried: list[NDArray[Any]] = [bare] if held is None else [bare, bare - held[0] * case.thetas[w]]
-        for array in tried:
-            for axis in range(array.ndim):
-                axes = tuple(k for k in range(array.ndim) if k != axis)
-                sums = array.sum(axis=axes)
-                if sums.size == s.claim.size and _same(sums, s.claim.reshape(-1)):
-                    name = case.tensors[w].name
-                    return Explanation(
-                        "bias-reduction", (s.index,),
-                        f"The gradient of {s.name} is the sum of the gradient of {name} along its rows, which weighs "
-                        "every example with its inputs.",
-                        f"Sum the errors of the layer over the examples for {s.name}, not the gradient of {name}.", {},
-                        "weighted by the inputs", 0.8,
-                    )  # fmt: skip
+        for axis in range(case.claims[w].ndim):
+            axes = tuple(k for k in range(case.claims[w].ndim) if k != axis)
+            sums, decay = case.claims[w].sum(axis=axes), case.thetas[w].sum(axis=axes)
+            if sums.size == s.claim.size and _same(s.claim.reshape(-1), sums, decay):
+                name = case.tensors[w].name
+                return Explanation(
+                    "bias-reduction", (s.index,),
+                    f"The gradient of {s.name} is the sum of the gradient of {name} along its rows, which weighs every "
+                    "example with its inputs.",
+                    f"Sum the errors of the layer over the examples for {s.name}, not the gradient of {name}.", {},
+                    "weighted by the inputs", 0.8,
+                )  # fmt: skip
     return None
 
 
-def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    return bool(np.any(b) and np.linalg.norm(a - b) <= 1e-9 * np.linalg.norm(b))
+def _same(claim: NDArray[Any], sums: NDArray[Any], decay: NDArray[Any]) -> bool:
+    """Whether a claim is the sums, or the sums less a multiple of those of the parameters, the L2 term left out."""
+    size = float(np.linalg.norm(claim))
+    if not size:
+        return False
+    if np.linalg.norm(claim - sums) <= 1e-9 * size:
+        return True
+    length = float(np.vdot(decay, decay).real)
+    if claim.size < 4 or not length:
+        return False
+    multiple = float(np.vdot(decay, sums - claim).real) / length
+    return multiple > 0.0 and bool(np.linalg.norm(claim - sums + multiple * decay) <= 1e-9 * size)

@@ -27,7 +27,7 @@ Cause = Callable[[Case], Sequence[Explanation]]
 
 #: Stages of causes.
 STAGES: tuple[tuple[Cause, ...], ...] = (
-    (zero.explain,),
+    (zero.explain, bias_reduction.totals),
     (
         clipped.explain,
         bias_reduction.explain,

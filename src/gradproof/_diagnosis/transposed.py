@@ -1,4 +1,4 @@
-"""``transposed``: the claim is the gradient with its axes exchanged, or read in the other memory order."""
+"""``transposed``: the claim is the gradient with its axes exchanged."""
 
 from collections.abc import Iterator, Sequence
 from itertools import permutations
@@ -44,12 +44,3 @@ def turns(claim: NDArray[Any]) -> Iterator[tuple[str, Any]]:
         for order in permutations(range(claim.ndim)):
             if order != tuple(range(claim.ndim)) and tuple(claim.shape[k] for k in order) == claim.shape:
                 yield f"with its axes in the order {order}", lambda a, order=order: np.transpose(a, order)
-    if claim.ndim == 2 and 1 not in claim.shape and claim.shape[0] != claim.shape[1]:
-        yield (
-            "filled in column-major order where row-major is meant",
-            lambda a: np.reshape(np.ravel(a), a.shape, order="F"),
-        )
-        yield (
-            "filled in row-major order where column-major is meant",
-            lambda a: np.reshape(np.ravel(a, order="F"), a.shape),
-        )

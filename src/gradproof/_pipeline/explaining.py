@@ -12,6 +12,7 @@ from gradproof._diagnosis.case import Case
 from gradproof._diagnosis.diagnose import diagnose
 from gradproof._diagnosis.evidence import PROBES, Suspect, gather
 from gradproof._diagnosis.proof import Left
+from gradproof._diagnosis.unbroadcast import misshapen
 from gradproof._evaluation import BudgetExhaustedError
 from gradproof._localisation.components import Measured, components, measure_components, rows
 from gradproof._localisation.search import Whereabouts, find
@@ -43,6 +44,8 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
     guilty = [i for i in wrong if i in places and i in outcomes and outcomes[i].status == "wrong"]
     case: Case | None = None
+    if work.options.method == "auto":
+        _unbroadcast(work, places, found)
     if work.options.method == "auto" and guilty:
         try:
             case = _case(work, places, outcomes, found, [i for i in guilty if found.tensors[i].name not in blamed])
@@ -58,6 +61,18 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
     found.findings += unexplained(work.session, found.tensors, blamed)
     if work.options.method == "auto":
         found.components = _elements(work, places, outcomes, case, guilty)
+
+
+def _unbroadcast(work: Work, places: Mapping[int, Place0], found: Found) -> None:
+    """Replaces the finding on a shape by one that says over which axes the sum is missing, where that is proven."""
+    place = next(iter(places.values()), None)
+    if place is None or not place.claims.misshapen:
+        return
+    given = place.claims.misshapen
+    claims = {i: given[t.name] for i, t in enumerate(work.session.tensors) if t.name in given}
+    for finding in misshapen(place.reference, place.claimed, claims, work.options.seed + EVIDENCE_SEEDS // 2):
+        others = [f for f in found.findings if not (f.cause == "contract" and f.tensors == finding.tensors)]
+        found.findings = [*others, finding]
 
 
 def _case(
