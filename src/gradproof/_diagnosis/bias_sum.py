@@ -1,4 +1,4 @@
-"""``bias-reduction`` where the examples decide: one example's error for the sum, the sum of dW, a sum over units."""
+"""``bias-reduction`` where the examples decide: one example's error stands for the sum."""
 
 from collections.abc import Iterator
 
@@ -26,16 +26,6 @@ def faults(site: Site) -> Iterator[Fault]:
                 "bias-reduction", f"{words} example times m", station, _one(e, float(m)),
                 f"{said} that of the {words} example times the number of examples, {m}.", fix,
             )  # fmt: skip
-    for part, words in (("full", ""), ("data", " without its L2 term")):
-        yield Fault(
-            "bias-reduction", f"dW{words} summed", station,
-            lambda value, run, layer, part=part: getattr(run, part)[layer].sum(axis=1, keepdims=True),
-            f"{said} the gradient of {site.names[layer]}{words} summed over its inputs.", fix,
-        )  # fmt: skip
-    yield Fault(
-        "bias-reduction", "total", station, lambda value, run, layer: np.full_like(value, value.sum()),
-        f"{said} one total for all units.", fix,
-    )  # fmt: skip
 
 
 def _one(example: int, times: float) -> Hook:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gradproof._diagnosis.evidence import Suspect
 from gradproof._diagnosis.layers import Layer, layers
 from gradproof._diagnosis.numbers import Nice, nice
+from gradproof._diagnosis.proof import Left
 from gradproof._localisation.search import Whereabouts
 from gradproof._records import Place, Tensor
 from gradproof._reference import Reference
@@ -125,7 +126,9 @@ class Case:
         lab: what can be tried.
         explained: wrong tensors that an accepted explanation covers.
         places: where in their tensors mismatches were found, once they were looked for.
+        mended: repaired claims that were proven right, by tensor.
         notes: what a reader should know.
+        locate: searches a tensor for its wrong elements.
     """
 
     tensors: tuple[Tensor, ...]
@@ -136,6 +139,7 @@ class Case:
     lab: Laboratory
     explained: set[int] = field(default_factory=set)
     places: dict[int, Whereabouts] = field(default_factory=dict)
+    mended: dict[int, Left] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     locate: Callable[[int], Whereabouts | None] = lambda _: None
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
-from gradproof._diagnosis.proof import left_after
+from gradproof._diagnosis.proof import Left, left_after
 from gradproof._diagnosis.table import STAGES
 from gradproof._records import Finding, Place
 from gradproof._verdict.settle import Claimed
@@ -30,7 +30,7 @@ def diagnose(case: Case, claimed: Mapping[int, Sequence[Claimed]], seed: int) ->
         seed: of the directions that proofs use.
 
     Returns:
-        Findings, the simplest first.
+        Findings, the simplest first; ``case.mended`` holds the claims that were proven right.
     """
     found: list[Finding] = []
     for number, stage in enumerate(STAGES):
@@ -66,15 +66,19 @@ def choose(offered: Sequence[Explanation], wanted: set[int]) -> list[Explanation
 def _proven(case: Case, chosen: Explanation, claimed: Mapping[int, Sequence[Claimed]], seed: int) -> Finding | None:
     """The finding of an explanation, its fix applied and judged; None where the fix does not hold."""
     repaired: float | None = None
+    mended: dict[int, Left] = {}
     for source in {case.suspects[i].source for i in chosen.repairs if i in case.suspects}:
         members = {i: r for i, r in chosen.repairs.items() if i in case.suspects and case.suspects[i].source is source}
         left = left_after(source, claimed[min(members)], members, seed)
         for i in members:
-            status, high = left.get(i, ("undecided", 1.0))
             tolerance = claimed[i][i].aim.tolerance
-            if status == "wrong" or not high <= max(tolerance, _resolution(case, i)):
+            if i not in left or left[i].status == "wrong":
                 return None
-            repaired = max(repaired or 0.0, high)
+            if not left[i].relative <= max(tolerance, _resolution(case, i)):
+                return None
+            mended[i] = left[i]
+            repaired = max(repaired or 0.0, left[i].relative)
+    case.mended.update(mended)
     return Finding(
         chosen.cause,
         chosen.severity,

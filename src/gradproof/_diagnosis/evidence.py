@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._problem import Problem
-from gradproof._records import Direction, Part, Stats, Tensor, Weighting
+from gradproof._records import Direction, Estimate, Part, Stats, Tensor, Weighting
 from gradproof._reference import Reference, next_step
 
 #: Tensors up to this many coordinates are measured one by one.
@@ -158,7 +158,15 @@ def solve(
     return Fit(tuple(coefficients / scale), tuple(errors / scale), thin=spare < SPARE)
 
 
-def gather(reference: Reference, tensor: int, stats: Stats, scale: float, size: float, seeds: Sequence[int]) -> Suspect:
+def gather(
+    reference: Reference,
+    tensor: int,
+    stats: Stats,
+    scale: float,
+    size: float,
+    seeds: Sequence[int],
+    known: Sequence[tuple[Direction, Estimate]] = (),
+) -> Suspect:
     """Measures one wrong tensor: every coordinate where they are few, else projections.
 
     Args:
@@ -168,6 +176,7 @@ def gather(reference: Reference, tensor: int, stats: Stats, scale: float, size: 
         scale: step scale where its parameters are all zero.
         size: norm of its gradient, about.
         seeds: of the projections, at least ``PROBES``.
+        known: projections of this tensor alone that were measured before.
     """
     problem = reference.evaluator.problem
     record = problem.tensors[tensor]
@@ -180,9 +189,14 @@ def gather(reference: Reference, tensor: int, stats: Stats, scale: float, size: 
         parts = tuple(Part(tensor, rms or scale, bin=label) for label, rms, count in stats.bins if count)
         directions = [Direction((seed,), parts) for seed in seeds[:PROBES]]
     target = TARGET * scale * size / (math.sqrt(record.size) if single else 1.0)
-    found = reference.measure(directions[:1], target)
-    if len(directions) > 1:
-        found += reference.measure(directions[1:], target, next_step(found[0]))
+    found: list[Estimate] = []
+    if not single:
+        found = [estimate for _, estimate in known[:PROBES]]
+        directions = [direction for direction, _ in known[:PROBES]] + directions[len(found) :]
+    if not found:
+        found = reference.measure(directions[:1], target)
+    if len(directions) > len(found):
+        found += reference.measure(directions[len(found) :], target, next_step(found[-1]))
     usable = [i for i, estimate in enumerate(found) if estimate.measured]
     theta, claim = problem.pull(tensor)
     slopes = np.array([found[i].slope for i in usable])

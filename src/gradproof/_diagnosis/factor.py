@@ -37,24 +37,9 @@ def _told(case: Case, found: Explanation | None) -> Explanation | None:
     words = counted.words(case, found.tensors, value)
     if not words:
         return found
-    biases = {i for layer in case.layers for i in layer.biases}
     detail = found.detail.replace("factor ", f"{words}: factor ", 1)
     message = f"{found.message} With every example twice it {'doubles' if 'missing' in words else 'halves'}: {words}."
-    if words == "1/m twice" and set(found.tensors) <= biases and not _spoilt(case, found.tensors):
-        return replace(
-            found, cause="bias-reduction", detail="mean", also=(*found.also, "factor"), message=message,
-            fix=f"Sum the error over the examples for {case.names(found.tensors)} instead of averaging it.",
-        )  # fmt: skip
     return replace(found, detail=detail, message=message)
-
-
-def _spoilt(case: Case, biases: Sequence[int]) -> bool:
-    """Whether weights of the same layers are wrong as well."""
-    return any(
-        case.verdicts.get(i) == "wrong"
-        for layer in case.layers if set(layer.biases) & set(biases)
-        for i in layer.weights
-    )  # fmt: skip
 
 
 def whole(suspects: Sequence[Suspect]) -> list[Fitted]:
@@ -127,9 +112,13 @@ def _of_data(case: Case, cluster: Cluster, suspects: Sequence[Suspect]) -> Expla
     said = "the negative of" if sign else f"{times(ratio, error)} times"
     explanation = Explanation(
         "factor", cluster.tensors,
-        f"Besides a term in the parameters (L2), {gradient_of(names, count).lower()} {said} what it should be.",
+        f"Besides a term in the parameters (L2), {_lower(gradient_of(names, count))} {said} what it should be.",
         f"Divide the part of the gradient of {names} that comes from the data by {known.text}, and leave the L2 term "
         "as it is.",
         repairs, f"{detail(known, ratio)} in the data part", 2.0, (ratio, error), also=("regulariser",),
     )  # fmt: skip
     return replace(explanation, cause="sign", detail="the negative, in the data part") if sign else explanation
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

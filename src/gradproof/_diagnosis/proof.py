@@ -5,7 +5,7 @@ are drawn and the verdict's own bounds are used. An explanation whose fix does n
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,10 +15,27 @@ from gradproof._verdict.judge import Judge, Seeds, relative_high
 from gradproof._verdict.settle import Claimed, Settlement, combined, settle
 
 
+@dataclass(frozen=True)
+class Left:
+    """What is left of a mismatch once a fix is applied.
+
+    Attributes:
+        status: the verdict on the repaired claim.
+        relative: the high end of its relative difference.
+        absolute: the high end of the norm of its mismatch, so no element is off by more.
+        repaired: the repaired claim.
+    """
+
+    status: str
+    relative: float
+    absolute: float
+    repaired: NDArray[Any]
+
+
 def left_after(
     reference: Reference, claimed: Sequence[Claimed], repairs: Mapping[int, NDArray[Any]], seed: int
-) -> dict[int, tuple[str, float]]:
-    """What is left of each repaired tensor: status and the high end of its relative difference.
+) -> dict[int, Left]:
+    """What is left of each repaired tensor.
 
     Args:
         reference: where slopes come from.
@@ -34,5 +51,8 @@ def left_after(
     left = {}
     for i, outcomes in settlement.outcomes.items():
         outcome = combined(outcomes)
-        left[i] = outcome.status, relative_high(outcome.high, known[i].stats.claim if outcome.absolute else 1.0)
+        size = known[i].stats.claim
+        own = outcome.absolute or not size
+        relative = relative_high(outcome.high, size if own else 1.0)
+        left[i] = Left(outcome.status, relative, outcome.high * (1.0 if own else size), repairs[i])
     return left

@@ -7,9 +7,13 @@ or under other data and options, the third searches for the place, and the last 
 from collections.abc import Callable, Sequence
 
 from gradproof._diagnosis import (
+    bias_reduction,
+    clipped,
     factor,
+    parametrisation,
     passes,
     permuted,
+    precision,
     region,
     regulariser,
     singly,
@@ -25,8 +29,18 @@ Cause = Callable[[Case], Sequence[Explanation]]
 
 #: Stages of causes.
 STAGES: tuple[tuple[Cause, ...], ...] = (
-    (zero.explain,),
-    (factor.explain, regulariser.explain, transposed.explain, swapped.explain, permuted.explain),
+    (zero.explain, bias_reduction.totals),
+    (
+        clipped.explain,
+        bias_reduction.explain,
+        factor.explain,
+        regulariser.explain,
+        transposed.explain,
+        swapped.explain,
+        permuted.explain,
+        parametrisation.explain,
+    ),
+    (precision.explain,),
     (passes.explain,),
     (singly.explain,),
     (upstream.explain,),
