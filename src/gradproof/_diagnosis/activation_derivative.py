@@ -1,13 +1,15 @@
-"""``activation-derivative``: the step back through an activation uses no derivative, one of another function, or one
-at another point."""
+"""``activation-derivative``: the step back through an activation uses no derivative, or not the right one.
+
+It may be that of another function, or be taken at another point.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gradproof._diagnosis.activations import NUMBERS, PLAIN, activations, numbers
+from gradproof._diagnosis.activations import NUMBERS, PLAIN, Activation, activations, numbers
 from gradproof._diagnosis.fault import Fault, Site
-from gradproof._diagnosis.net import Array, Hook, Net
+from gradproof._diagnosis.net import Array, Hook, Net, Pass
 
 #: What a layer makes of its derivative, in words, and what it should have been told.
 Variant = tuple[str, str, Callable[[Net, int], Array | None]]
@@ -51,11 +53,23 @@ def _fixed_number(site: Site, detail: str) -> str:
 
 
 def _hook(make: Callable[[Net, int], Array | None]) -> Hook:
-    def hook(value: Array, run: object, layer: int) -> Array:
-        found = make(run.net, layer)  # type: ignore[attr-defined]
+    def hook(value: Array, run: Pass, layer: int) -> Array:
+        found = make(run.net, layer)
         return value if found is None else found
 
     return hook
+
+
+def _of(other: Activation, letter: str) -> Callable[[Net, int], Array]:
+    return lambda net, k: other.slope(getattr(net, letter)[k])
+
+
+def _neighbour(step: int) -> Callable[[Net, int], Array | None]:
+    return lambda net, k: net.acts[k].slope(net.Z[k + step]) if k + step in net.Z else None
+
+
+def _more(letter: str, alpha: float) -> Callable[[Net, int], Array]:
+    return lambda net, k: np.asarray(getattr(net, letter)[k] + alpha)
 
 
 def _variants(site: Site) -> Iterator[Variant]:
@@ -73,7 +87,7 @@ def _variants(site: Site) -> Iterator[Variant]:
         if other.name != act.name:
             yield (
                 f"of {other.name}", f"uses the derivative of {other.name}",
-                lambda net, k, other=other: other.slope(net.Z[k]),
+                _of(other, 'Z'),
             )  # fmt: skip
     yield "A(1 - A)", "uses A(1 - A), the derivative of a sigmoid", lambda net, k: net.F[k] * (1.0 - net.F[k])
     yield "1 - A^2", "uses 1 - A^2, the derivative of a tanh", lambda net, k: 1.0 - net.F[k] ** 2
@@ -83,18 +97,20 @@ def _variants(site: Site) -> Iterator[Variant]:
     yield "applied twice", "multiplies by its derivative twice", lambda net, k: net.slope(k) ** 2
     yield "the negative", "uses the negative of its derivative", lambda net, k: -net.slope(k)
     yield "inverse", "divides by its derivative", lambda net, k: 1.0 / net.slope(k)
-    yield "without the bias", "takes its derivative at Z without the bias", lambda net, k: net.acts[k].slope(
-        net.Z[k] - net.b[k]
+    yield (
+        "without the bias",
+        "takes its derivative at Z without the bias",
+        lambda net, k: net.acts[k].slope(net.Z[k] - net.b[k]),
     )
     for step, words in ((-1, "before"), (1, "after")):
         yield (
             f"at Z of the layer {words}", f"takes its derivative at Z of the layer {words}",
-            lambda net, k, step=step: net.acts[k].slope(net.Z[k + step]) if k + step in net.Z else None,
+            _neighbour(step),
         )  # fmt: skip
     for other in PLAIN[:3]:
         yield (
             f"of {other.name} at A", f"uses the derivative of {other.name} at A",
-            lambda net, k, other=other: other.slope(net.F[k]),
+            _of(other, 'F'),
         )  # fmt: skip
     yield from _where_negative([act.number, *numbers(site.options), 1.0, 0.01, 0.1, 0.2, 0.3, 0.5])
 
@@ -115,10 +131,10 @@ def _where_negative(alphas: Sequence[float | None]) -> Iterator[Variant]:
     for alpha in dict.fromkeys(a for a in alphas if a):
         yield (
             f"A + {alpha:g} where negative", f"{said}: it is A + {alpha:g} there",
-            on_the_left(lambda net, k, alpha=alpha: net.F[k] + alpha),
+            on_the_left(_more('F', alpha)),
         )  # fmt: skip
         yield (
             f"Z + {alpha:g} where negative", f"{said}: it is Z + {alpha:g} there",
-            on_the_left(lambda net, k, alpha=alpha: net.Z[k] + alpha),
+            on_the_left(_more('Z', alpha)),
         )  # fmt: skip
     yield "0 and 1 exchanged", "is taken on the wrong side of 0", lambda net, k: net.acts[k].slope(-net.Z[k])

@@ -72,7 +72,7 @@ def leaky(alpha: float) -> Activation:
 
 
 def elu(alpha: float) -> Activation:
-    """z above 0, alpha (exp(z) - 1) below."""
+    """Z above 0, alpha (exp(z) - 1) below."""
     return Activation(
         f"ELU with alpha {alpha:g}",
         lambda z: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0))),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradproof._diagnosis.fault import Fault, Site
-from gradproof._diagnosis.net import Array, Hook
+from gradproof._diagnosis.net import Array, Hook, Pass
 
 
 def faults(site: Site) -> Iterator[Fault]:
@@ -29,7 +29,7 @@ def faults(site: Site) -> Iterator[Fault]:
 
 
 def _one(example: int, times: float) -> Hook:
-    def hook(value: Array, run: object, layer: int) -> Array:
-        return np.asarray(times * run.delta[layer][:, example : example + 1])  # type: ignore[attr-defined]
+    def hook(value: Array, run: Pass, layer: int) -> Array:
+        return np.asarray(times * run.delta[layer][:, example : example + 1])
 
     return hook

@@ -124,5 +124,5 @@ def labels(case: Case, examples: Sequence[int], width: int, inputs: int) -> Iter
         if k == inputs or width < 2:
             continue
         number = found[0]
-        if np.all(number == np.round(number)) and 0 <= number.min() and number.max() < width:
+        if np.all(number == np.round(number)) and number.min() >= 0 and number.max() < width:
             yield np.eye(width)[:, number.astype(int)]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from gradproof._diagnosis.fault import Fault, Site
-from gradproof._diagnosis.net import Array
+from gradproof._diagnosis.net import Array, Hook
 
 
 def faults(site: Site) -> Iterator[Fault]:
@@ -28,20 +28,20 @@ def faults(site: Site) -> Iterator[Fault]:
     ]  # fmt: skip
     for detail, message, make in variants:
         yield Fault(
-            "dropout", detail, ("mask", layer), lambda value, run, k, make=make: make(run.net.D[k]),
+            "dropout", detail, ("mask", layer), _made(make),
             f"{message}.", step, also=("factor",) if "keep_prob" in detail and "mask" not in detail else (),
         )  # fmt: skip
     for by, words in ((1, "one example late"), (-1, "one example early")):
         yield Fault(
             "dropout", f"mask of the next example, {words}", ("mask", layer),
-            lambda value, run, k, by=by: np.roll(run.net.D[k], by, axis=1),
+            _rolled(by),
             f"The mask on the way back through the dropout of {{layer}} is {words}.",
             "Use the mask of the forward pass as it is.",
         )  # fmt: skip
     for k, mask in site.net.D.items():
         if k != layer and mask.shape == D.shape and not np.all(mask == 1.0):
             yield Fault(
-                "dropout", f"mask of layer {k}", ("mask", layer), lambda value, run, layer, k=k: run.net.D[k],
+                "dropout", f"mask of layer {k}", ("mask", layer), _of(k),
                 f"The mask on the way back through the dropout of {{layer}} is that of layer {k}.",
                 "Use each layer's own mask.",
             )  # fmt: skip
@@ -52,6 +52,18 @@ def faults(site: Site) -> Iterator[Fault]:
             "The mask on the way back through the dropout of {layer} is not that of the forward pass.",
             "Keep the mask of the forward pass and use it again; draw none in the backward pass.",
         )  # fmt: skip
+
+
+def _made(make: Callable[[Array], Array]) -> Hook:
+    return lambda value, run, layer: make(run.net.D[layer])
+
+
+def _rolled(by: int) -> Hook:
+    return lambda value, run, layer: np.roll(run.net.D[layer], by, axis=1)
+
+
+def _of(k: int) -> Hook:
+    return lambda value, run, layer: run.net.D[k]
 
 
 def _other_mask(site: Site, scale: float) -> Array | None:

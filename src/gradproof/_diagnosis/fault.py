@@ -75,7 +75,7 @@ class Site:
         return backward(self.net, {**self.known, station: hook}, self.layer)
 
     def fitted(self, station: tuple[str, int], hook: Hook) -> float | None:
-        """t for which this layer's claims are those of the pass with t times the change that a slip makes."""
+        """T for which this layer's claims are those of the pass with t times the change that a slip makes."""
         changed = self.with_(station, hook)
         before = [self.run.data[self.layer].ravel(), self.run.bias[self.layer].ravel()]
         after = [changed.data[self.layer].ravel(), changed.bias[self.layer].ravel()]

@@ -1,6 +1,7 @@
 """Dropout masks as the usual code draws them from a seed among the options.
 
-The decision behind it: a guess costs nothing here, as a network is believed only where its gradient is the measured one.
+The decision behind it: a guess costs nothing here, as a network is believed only where its gradient is the one
+measured.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +48,11 @@ def _number(value: Any) -> bool:
 def _ways(seed: int, count: int) -> Iterator[list[Draw]]:
     one, old = np.random.default_rng(seed), np.random.RandomState(seed)
     yield [one.random] * count
-    yield [lambda shape: old.rand(*shape)] * count
+    yield [lambda shape: np.asarray(old.rand(*shape))] * count
     yield [lambda shape: np.random.default_rng(seed).random(shape)] * count
-    yield [lambda shape: np.random.RandomState(seed).rand(*shape)] * count
-    yield [lambda shape, k=k: np.random.default_rng(seed + k).random(shape) for k in range(1, count + 1)]
+    yield [lambda shape: np.asarray(np.random.RandomState(seed).rand(*shape))] * count
+    yield [_fresh(seed + k) for k in range(1, count + 1)]
+
+
+def _fresh(seed: int) -> Draw:
+    return lambda shape: np.random.default_rng(seed).random(shape)

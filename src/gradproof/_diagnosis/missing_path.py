@@ -1,5 +1,7 @@
-"""``missing-path``: an example, or the branch of a skip connection, is left out on the way back; ``accumulated``: it is
-counted twice."""
+"""``missing-path``: an example, or the branch of a skip connection, is left out on the way back.
+
+Counted twice, the branch is ``accumulated``; changed in place before it is used, ``aliasing``.
+"""
 
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
-"""``other-loss``: the backward pass starts from the derivative of another cost; ``stabiliser``: from that of the cost
-without the constant that keeps its logarithm finite."""
+"""``other-loss``: the backward pass starts from the derivative of another cost; ``stabiliser`` is a case of its own.
+
+There it is that of the cost without the constant that keeps its logarithm finite.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +10,6 @@ import numpy as np
 from gradproof._diagnosis.fault import Fault, Site
 from gradproof._diagnosis.losses import MISTAKEN, Loss, losses
 from gradproof._diagnosis.net import Array, Hook
-
 
 
 def faults(site: Site) -> Iterator[Fault]:

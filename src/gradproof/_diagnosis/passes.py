@@ -2,8 +2,8 @@
 
 The decision behind it: layers are taken in the order in which a backward pass makes them. What is claimed of a layer is
 held against what the pass gives there with all slips found so far; where it differs, every slip that is known is
-tried at that layer, and the one that gives the claim to all its digits is kept for the layers below. So one slip made at
-every layer, and different slips at different layers, come out like a single one.
+tried at that layer, and the one that gives the claim to all its digits is kept for the layers below. So one slip made
+at every layer, and different slips at different layers, come out like a single one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -181,9 +181,7 @@ def _at(case: Case, scenes: Sequence[Scene], layer: int, names: Mapping[int, str
         if _matches(case, scenes, layer, [s.hooks for s in scenes], (tensor,)):
             continue
         weight = tensor == dense.weight
-        fits = _fitting(
-            case, scenes, layer, [o for o in offered if LOCAL.get(o[0].station[0]) is weight], (tensor,)
-        )
+        fits = _fitting(case, scenes, layer, [o for o in offered if LOCAL.get(o[0].station[0]) is weight], (tensor,))
         if not fits:
             return []
         chosen += fits

@@ -1,8 +1,8 @@
 """The user's network worked out again: which layers, activations and cost reproduce what was measured.
 
 The decision behind it: a network is only believed where its gradient agrees with every right gradient and with
-every measured projection of the wrong ones, to all their digits. Nothing else of it is taken from the user but parameters
-and data, so that what follows from it holds whatever the user's functions look like inside.
+every measured projection of the wrong ones, to all their digits. Nothing else of it is taken from the user but
+parameters and data, so that what follows from it holds whatever the user's functions look like inside.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,8 +166,8 @@ def _scaled(case: Case, net: Net) -> tuple[Net, float] | None:
             fit = suspect.fit(terms)
             if fit is not None and not (fit.thin and suspect.tensor.size > len(terms) + 2):
                 errors = (*fit.errors, 0.0)
-                values = [_sharp(case, v, e) for v, e in zip(fit.coefficients, errors, strict=False)]
-                return replace(net, delta=values[0] * net.delta, decay=sum(values[1:])), values[0]
+                sharp = [_sharp(case, v, e) for v, e in zip(fit.coefficients, errors, strict=False)]
+                return replace(net, delta=sharp[0] * net.delta, decay=sum(sharp[1:])), sharp[0]
         return None
     if case.verdicts.get(last) != "correct" or last not in case.claims:
         return None

@@ -1,7 +1,7 @@
 """Layers taken apart with one example at a time, where the whole batch cannot be worked out again.
 
-The decision behind it: with one example the gradient of a layer's weights is its error times its input, both of which can
-be read off the claims. So inputs, dropout masks, skip connections and activations are known without knowing the cost or
+The decision behind it: with one example the gradient of a layer's weights is its error times its input, both of which
+can be read off the claims. So inputs, dropout masks, skip connections and activations are known without knowing the cost or
 what the network looks like above and before its dense layers; what is right above the lowest right layer is taken from
 the claims, and at the output it is measured. That the layers were understood is verified against derivatives
 measured with that one example.
@@ -19,7 +19,7 @@ from gradproof._diagnosis.case import Case, Elsewhere, Explanation
 from gradproof._diagnosis.dense import Dense, columns, dense_tails, labels
 from gradproof._diagnosis.evidence import gather
 from gradproof._diagnosis.net import Net, backward, shaped
-from gradproof._diagnosis.passes import Scene, clean, explanations, slips
+from gradproof._diagnosis.passes import Scene, Slip, clean, explanations, slips
 from gradproof._diagnosis.rebuilding import forward
 
 Array = NDArray[Any]
@@ -82,38 +82,106 @@ def _explained(case: Case, layers: tuple[Dense, ...], measured: bool) -> list[Ex
     m = case.lab.examples
     examples = list(dict.fromkeys([0, m // 2, m - 1, m // 4, (3 * m) // 4]))[:LOOKED]
     looked = {e: one for e in examples if (one := _look(case, layers, e)) is not None}
-    examples, seen = list(looked), list(looked.values())
-    if len(seen) < min(2, m):
+    if len(looked) < min(2, m):
         return []
-    errors: list[Array] = []
-    for one in seen:
-        last = layers[-1]
-        if not measured or case.verdicts.get(last.bias) == "correct":
-            errors.append(one.claims[last.bias].reshape(-1, 1))
-        elif case.tensors[last.bias].size <= OUTPUTS:
-            errors.append(one.there.measured(last.bias)[0].reshape(-1, 1))
-        else:
-            return []
-    for act, skips in _readings(case, layers, seen):
-        nets = [
-            net for e, one, error in zip(examples, seen, errors, strict=False)
-            if (net := _net(case, layers, one, act, skips, error, e)) is not None
-        ]  # fmt: skip
-        if len(nets) < len(seen):
+    shown = [
+        Shown(e, one, error) for e, one in looked.items() if (error := _error(case, layers, one, measured)) is not None
+    ]
+    if len(shown) < len(looked):
+        return []
+    for act, skips in _readings(case, layers):
+        found = [_net(case, layers, s, act, skips) for s in shown]
+        nets = [net for net, _ in found if net is not None]
+        if len(nets) < len(found):
             continue
-        scenes = [Scene(net, one.claims, within=2e-6) for net, one in zip(nets, seen, strict=True)]
-        showing = [k for k, scene in enumerate(scenes) if not clean(case, scene)]
-        if len(showing) < min(2, m):
-            continue
-        nets, shown = [nets[k] for k in showing], [seen[k] for k in showing]
-        found = slips(case, [scenes[k] for k in showing])
-        told = [slip for slip in found if slip.tensors]
-        if told and _holds(case, nets, shown, min(s.layer for s in told)):
+        sure = all(known for _, known in found) or len(layers) == 1
+        told = _told(case, nets, shown, sure) or _together(case, nets, shown, sure)
+        if told:
+            repairs = {} if measured else _repairs(case, layers, act, skips)
             return [
-                replace(e, message=f"{e.message} (Seen with one example at a time.)", rank=2.5)
-                for e in explanations(told, _repairs(case, layers, act, skips, nets[0]))
+                replace(e, message=f"{e.message} (Seen with single examples.)", rank=2.5)
+                for e in explanations(told, repairs)
             ]
     return []
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One example with the derivative of the cost by the last of the layers.
+
+    Attributes:
+        example: its number.
+        one: what it shows.
+        error: the derivative by the last Z.
+    """
+
+    example: int
+    one: One
+    error: Array
+
+
+def _error(case: Case, layers: Sequence[Dense], one: One, measured: bool) -> Array | None:
+    """The derivative by the last Z: claimed where the claim is right, else measured."""
+    bias = layers[-1].bias
+    if not measured or case.verdicts.get(bias) == "correct":
+        return one.claims[bias].reshape(-1, 1)
+    return one.there.measured(bias)[0].reshape(-1, 1) if case.tensors[bias].size <= OUTPUTS else None
+
+
+def _told(case: Case, nets: Sequence[Net], shown: Sequence[Shown], sure: bool) -> list[Slip]:
+    """The slips that single examples show; none where they do not hold."""
+    scenes = [Scene(net, s.one.claims, within=2e-6) for net, s in zip(nets, shown, strict=True)]
+    showing = [k for k, scene in enumerate(scenes) if not clean(case, scene)]
+    if len(showing) < min(2, case.lab.examples):
+        return []
+    chosen = [scenes[k] for k in showing]
+    told = [slip for slip in slips(case, chosen) if slip.tensors]
+    if not told or not (sure or all(clean(case, scene) for scene in chosen)):
+        return []
+    lowest = min(slip.layer for slip in told)
+    held = [_holds(case, nets[k], shown[k].one.there, lowest) for k in showing[:2]]
+    return told if all(held) else []
+
+
+def _together(case: Case, nets: Sequence[Net], shown: Sequence[Shown], sure: bool) -> list[Slip]:
+    """The slips that only a batch shows, one of a few examples."""
+    if len(nets) < 2 or not sure:
+        return []
+    there = case.lab.visit(data=case.lab.batch([s.example for s in shown]))
+    if there is None:
+        return []
+    named = {i: there.claims.get(case.tensors[i].name) for layer in nets[0].layers for i in layer.tensors}
+    claims = {i: claim for i, claim in named.items() if claim is not None and np.all(np.isfinite(claim))}
+    net = stacked(nets, claims)
+    if net is None:
+        return []
+    scene = Scene(net, claims, within=2e-6)
+    told = [slip for slip in slips(case, [scene]) if slip.tensors]
+    return told if told and _holds(case, net, there, min(slip.layer for slip in told)) else []
+
+
+def stacked(nets: Sequence[Net], claims: Mapping[int, Array]) -> Net | None:
+    """Examples side by side, with the factor in front of their sum from a right gradient of the last layer."""
+    first, last = nets[0], nets[0].layers[-1]
+    if any(np.any(D != 1.0) for net in nets for D in net.D.values()) or not {*last.tensors} <= set(claims):
+        return None
+
+    def beside(name: str) -> dict[int, Array]:
+        return {k: np.concatenate([getattr(net, name)[k] for net in nets], axis=1) for k in getattr(first, name)}
+
+    delta = np.concatenate([net.delta for net in nets], axis=1)
+    total, claim = delta.sum(axis=1), claims[last.bias].ravel()
+    size = float(total @ total)
+    scale = float(total @ claim) / size if size else 0.0
+    if not scale or np.linalg.norm(scale * total - claim) > 1e-5 * np.linalg.norm(claim):
+        return None
+    dW, W = last.matrix(claims[last.weight]), first.W[first.top]
+    rest = dW - scale * delta @ beside("A")[first.top - 1].T
+    decay = float(np.sum(rest * W) / np.sum(W * W))
+    return replace(
+        first, Z=beside("Z"), A=beside("A"), F=beside("F"), D=beside("D"), delta=scale * delta, Y=None,
+        decay=decay if abs(decay) * np.linalg.norm(W) > 1e-9 * np.linalg.norm(dW) else 0.0,
+    )  # fmt: skip
 
 
 def _look(case: Case, layers: Sequence[Dense], example: int) -> One | None:
@@ -136,7 +204,7 @@ def _look(case: Case, layers: Sequence[Dense], example: int) -> One | None:
 
 
 def taken_apart(dW: Array, error: Array, W: Array) -> tuple[Array, float] | None:
-    """a and c in dW = error a^T + c W; None where dW is nothing of the kind."""
+    """A and c in dW = error a^T + c W; None where dW is nothing of the kind."""
     size = float(np.sum(error * error))
     if not size or len(error) < 2 or not np.any(dW):
         return None
@@ -150,26 +218,16 @@ def taken_apart(dW: Array, error: Array, W: Array) -> tuple[Array, float] | None
     return (dW - c * W).T @ error / size, c
 
 
-def _readings(
-    case: Case, layers: Sequence[Dense], seen: Sequence[One]
-) -> Iterator[tuple[Activation, frozenset[int]]]:
-    """Activations and skip connections that the inputs of some layer show."""
-    hidden = range(1, len(layers))
-    if not hidden:
-        yield activations(case.lab.options)[0], frozenset()
-        return
-    square = [k for k in hidden if k > 1 and len(set(layers[k - 1].matrix(case.thetas[layers[k - 1].weight]).shape)) == 1]
-    for act in activations(case.lab.options):
-        for skips in (frozenset[int](), *(frozenset({k}) for k in square)):
-            shown = sum(
-                _mask(case, layers, one, act, skips, k) is not None for one in seen for k in hidden
-            )
-            if shown >= len(seen):
-                yield act, skips
-
-
-def _input(case: Case, layers: Sequence[Dense], one: One, layer: int) -> Array | None:
-    return one.inputs.get(layer)
+def _readings(case: Case, layers: Sequence[Dense]) -> Iterator[tuple[Activation, frozenset[int]]]:
+    """Activations and skip connections that are tried."""
+    square = [
+        k for k in range(2, len(layers))
+        if len(set(layers[k - 1].matrix(case.thetas[layers[k - 1].weight]).shape)) == 1
+    ]  # fmt: skip
+    sets = [frozenset[int](), *(frozenset({k}) for k in square)] if len(layers) > 1 else [frozenset[int]()]
+    for act in activations(case.lab.options)[: None if len(layers) > 1 else 1]:
+        for skips in sets:
+            yield act, skips
 
 
 def _mask(
@@ -202,41 +260,39 @@ def _mask(
 
 def _known(case: Case, scale: float) -> bool:
     return any(
-        isinstance(value, float) and value > 0.0 and (abs(scale * value - 1.0) < 1e-6 or abs(scale * (1 - value) - 1) < 1e-6)
+        isinstance(value, float)
+        and value > 0.0
+        and (abs(scale * value - 1.0) < 1e-6 or abs(scale * (1 - value) - 1) < 1e-6)
         for value in case.lab.options.values()
     )
 
 
 def _net(
-    case: Case,
-    layers: tuple[Dense, ...],
-    one: One,
-    act: Activation,
-    skips: frozenset[int],
-    error: Array,
-    example: int,
-) -> Net | None:
-    """The layers with one example, as far as claims and the forward pass show them."""
+    case: Case, layers: tuple[Dense, ...], shown: Shown, act: Activation, skips: frozenset[int]
+) -> tuple[Net | None, bool]:
+    """The layers with one example, as claims and the forward pass show them, and whether any claim bears that out."""
     width = layers[0].matrix(case.thetas[layers[0].weight]).shape[1]
+    one, error = shown.one, shown.error
     X = one.inputs.get(1)
     if X is None:
-        X = next((found for _, found in columns(case, [example], width)), None)
+        X = next((found for _, found in columns(case, [shown.example], width)), None)
     if X is None:
-        return None
+        return None, False
     masks: dict[int, Array] = {}
-    net = forward(case, layers, [act] * (len(layers) - 1), skips, X, None, masks)
+    acts = [act] * (len(layers) - 1)
+    borne_out = 0
+    net = forward(case, layers, acts, skips, X, None, masks)
     for k in range(1, len(layers)):
-        # Inputs that were read off carry less rounding than a long way forward, and nothing that is wrong below.
-        shown = replace(one, inputs={**one.inputs, k: net.A[k - 1]})
-        mask = _mask(case, layers, shown, act, skips, k)
+        mask = _mask(case, layers, replace(one, inputs={**one.inputs, k: net.A[k - 1]}), act, skips, k)
         doubtful = case.verdicts.get(layers[k].weight) == "wrong" and case.verdicts.get(layers[k - 1].bias) == "correct"
+        borne_out += mask is not None
         if mask is None or doubtful:
             mask = _mask_of_error(net, one, k, layers, error)
-        if mask is not None:
+        if mask is not None and np.any(mask != 1.0):
             masks[k] = mask
-        net = forward(case, layers, [act] * (len(layers) - 1), skips, X, None, masks)
-    outputs = next(labels(case, [example], len(error), -1), None)
-    return replace(net, delta=error, decay=one.decay, Y=outputs)
+            net = forward(case, layers, acts, skips, X, None, masks)
+    outputs = next(labels(case, [shown.example], len(error), -1), None)
+    return replace(net, delta=error, decay=one.decay, Y=outputs), borne_out > 0
 
 
 def _mask_of_error(net: Net, one: One, layer: int, layers: Sequence[Dense], error: Array) -> Array | None:
@@ -253,54 +309,41 @@ def _mask_of_error(net: Net, one: One, layer: int, layers: Sequence[Dense], erro
     return np.where(kept, scale, 0.0)
 
 
-def _holds(case: Case, nets: Sequence[Net], seen: Sequence[One], layer: int) -> bool:
-    """Whether the derivative measured with one example is that of the layers without a slip."""
-    for net, one in zip(nets[:2], seen[:2], strict=False):
-        run = backward(net)
-        dense = net.layers[layer - 1]
-        given = shaped(net, run, layer, case.thetas)
-        tensor = dense.weight
-        reference = one.there.reference
-        stats = reference.evaluator.problem.stats(tensor)
-        size = float(np.linalg.norm(given[tensor]))
-        if not size:
-            return False
-        suspect = gather(reference, tensor, stats, stats.scale or 1.0, size, range(SEEDS, SEEDS + 8))
-        values = suspect.problem.project(suspect.directions, tensor, [given[tensor]])[:, 0]
-        noise = float(np.sqrt(np.mean(suspect.bars**2))) if len(suspect.bars) else np.inf
-        allowed = np.maximum(3.0 * suspect.bars, 1e-6 * float(np.sqrt(np.mean(suspect.measured**2))))
-        if len(values) < 3 or noise > 1e-4 * np.sqrt(np.mean(values**2)) or np.any(np.abs(values - suspect.measured) > allowed):
-            return False
-    return True
+def _holds(case: Case, net: Net, there: Elsewhere, layer: int) -> bool:
+    """Whether the derivative measured with these examples is that of the layers without a slip."""
+    given = shaped(net, backward(net), layer, case.thetas)
+    tensor = net.layers[layer - 1].weight
+    reference = there.reference
+    stats = reference.evaluator.problem.stats(tensor)
+    size = float(np.linalg.norm(given[tensor]))
+    if not size:
+        return False
+    suspect = gather(reference, tensor, stats, stats.scale or 1.0, size, range(SEEDS, SEEDS + 8))
+    if len(suspect.measured) < 3:
+        return False
+    values = suspect.problem.project(suspect.directions, tensor, [given[tensor]])[:, 0]
+    typical = float(np.sqrt(np.mean(suspect.measured**2)))
+    sharp = float(np.sqrt(np.mean(suspect.bars**2))) <= 1e-4 * typical
+    allowed = np.maximum(3.0 * suspect.bars, 1e-6 * typical)
+    return sharp and bool(np.all(np.abs(values - suspect.measured) <= allowed))
 
 
-def _repairs(
-    case: Case, layers: tuple[Dense, ...], act: Activation, skips: frozenset[int], first: Net
-) -> dict[int, Array]:
-    """The gradient of the whole batch as the sum over its examples, where they are few and nothing is dropped out."""
+def _repairs(case: Case, layers: tuple[Dense, ...], act: Activation, skips: frozenset[int]) -> dict[int, Array]:
+    """The gradient of the whole batch from its examples, where they are few and nothing is dropped out."""
     m = case.lab.examples
-    wrong = {s.index for s in case.open}
-    if m > REPAIRED or any(np.any(D != 1.0) for D in first.D.values()) or _wrong(case, layers[-1]):
-        return {}
-    sums: dict[int, Array] = {}
-    for e in range(m):
+    nets: list[Net] = []
+    for e in range(m if m <= REPAIRED else 0):
         one = _look(case, layers, e)
-        net = None if one is None else _net(
-            case, layers, one, act, skips, one.claims[layers[-1].bias].reshape(-1, 1), e
-        )
-        if net is None or one is None:
+        error = None if one is None else _error(case, layers, one, measured=False)
+        net = None if one is None or error is None else _net(case, layers, Shown(e, one, error), act, skips)[0]
+        if net is None or any(np.any(D != 1.0) for D in net.D.values()):
             return {}
-        run = backward(replace(net, decay=0.0))
-        for n in range(1, len(layers) + 1):
-            for i, gradient in shaped(net, run, n, case.thetas).items():
-                sums[i] = sums.get(i, 0.0) + gradient
-    bias = layers[-1].bias
-    size = float(np.vdot(sums[bias], sums[bias]))
-    scale = float(np.vdot(sums[bias], case.claims[bias])) / size if size else 0.0
-    found = {}
-    for i in wrong & set(sums):
-        s = case.suspects[i]
-        whole = scale * sums[i]
-        fit = None if s.leaves_nothing(whole) else s.fit([s.theta], known=whole)
-        found[i] = whole if fit is None else whole + fit.coefficients[0] * s.theta
-    return found
+        nets.append(net)
+    whole = stacked(nets, case.claims) if nets else None
+    if whole is None:
+        return {}
+    run = backward(whole)
+    found: dict[int, Array] = {}
+    for layer in range(whole.top, 0, -1):
+        found |= shaped(whole, run, layer, case.thetas)
+    return {i: gradient for i, gradient in found.items() if i in case.suspects}

@@ -1,5 +1,7 @@
-"""``transposed`` in the step back: the weights carry the error to the layer below the wrong way round; and
-``early-update``: they do so after they were updated."""
+"""``transposed`` in the step back: weights carry the error to the layer below the wrong way round.
+
+Where they do so after they were updated, it is ``early-update``.
+"""
 
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
-"""``wrong-cache``: a step of the backward pass takes another array than it should: Z for A, another layer's
-activation, dW for W."""
+"""``wrong-cache``: a step of the backward pass takes another array than it should.
+
+Z for A, another layer's activation or error, dW for W.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -20,16 +22,28 @@ def faults(site: Site) -> Iterator[Fault]:
 def cached(net: Net) -> Iterator[tuple[str, Callable[[Net], Array]]]:
     """Everything that the forward pass leaves behind, by name."""
     for k in range(1, net.top + 1):
-        yield f"Z{k}", lambda net, k=k: net.Z[k]
+        yield f"Z{k}", _stored("Z", k)
     for k in range(1, net.top):
         if np.any(net.D[k] != 1.0):
-            yield f"A{k} before dropout", lambda net, k=k: net.F[k]
+            yield f"A{k} before dropout", _stored("F", k)
         elif k in net.skips:
-            yield f"A{k} before the skip connection", lambda net, k=k: net.F[k]
+            yield f"A{k} before the skip connection", _stored("F", k)
     for k in range(net.top):
-        yield (f"A{k}" if k else "X"), lambda net, k=k: net.A[k]
+        yield (f"A{k}" if k else "X"), _stored("A", k)
     for k in range(1, net.top):
-        yield f"the derivative of the activation of layer {k}", lambda net, k=k: net.slope(k)
+        yield f"the derivative of the activation of layer {k}", _slope(k)
+
+
+def _stored(letter: str, k: int) -> Callable[[Net], Array]:
+    def get(net: Net) -> Array:
+        stored: Array = getattr(net, letter)[k]
+        return stored
+
+    return get
+
+
+def _slope(k: int) -> Callable[[Net], Array]:
+    return lambda net: net.slope(k)
 
 
 def _inputs(site: Site) -> Iterator[Fault]:
@@ -54,7 +68,7 @@ def _taking(get: Callable[[Net], Array]) -> Hook:
 
 
 def _errors(site: Site) -> Iterator[Fault]:
-    """dW of another layer's error, or of this layer's before its activation."""
+    """Gradients of weights with another layer's error, or of this layer's before its activation."""
     layer = site.layer
     for k in range(layer + 1, site.net.top + 1):
         if site.run.delta[k].shape == site.run.delta[layer].shape:
@@ -73,6 +87,10 @@ def _errors(site: Site) -> Iterator[Fault]:
 
 def _of_error(k: int) -> Hook:
     return lambda value, run, layer: run.delta[k] @ run.net.A[layer - 1].T
+
+
+def _sum_of_error(k: int) -> Hook:
+    return lambda value, run, layer: np.asarray(run.delta[k].sum(axis=1, keepdims=True))
 
 
 def _of_carried(value: Array, run: Pass, layer: int) -> Array:
@@ -126,7 +144,7 @@ def _biases(site: Site) -> Iterator[Fault]:
         if len(net.b[k]) == len(net.b[layer]):
             yield Fault(
                 "wrong-cache", f"dZ{k} for dZ{layer} in db", ("db", layer),
-                lambda value, run, layer, k=k: run.delta[k].sum(axis=1, keepdims=True),
+                _sum_of_error(k),
                 f"The gradient of the biases beside {name} sums dZ{k} where dZ{layer} belongs.",
                 "Sum dZ of the layer itself over the examples.", also=("swapped",),
             )  # fmt: skip
