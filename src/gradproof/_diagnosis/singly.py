@@ -1,10 +1,10 @@
 """Layers taken apart with one example at a time, where the whole batch cannot be worked out again.
 
 The decision behind it: with one example the gradient of a layer's weights is its error times its input, both of which
-can be read off the claims. So inputs, dropout masks, skip connections and activations are known without knowing the cost or
-what the network looks like above and before its dense layers; what is right above the lowest right layer is taken from
-the claims, and at the output it is measured. That the layers were understood is verified against derivatives
-measured with that one example.
+can be read off the claims. So inputs, dropout masks, skip connections and activations are known without knowing the
+cost, or what the network looks like above and before its dense layers. The error at the lowest right layer is taken
+from the claims; at the output it is measured. That the layers were understood is verified against derivatives
+measured with the same examples.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
