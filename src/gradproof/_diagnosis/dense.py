@@ -51,13 +51,11 @@ def chains(case: Case) -> Iterator[tuple[Dense, ...]]:
 
 
 def dense_tails(case: Case) -> Iterator[tuple[Dense, ...]]:
-    """The last layers that are dense, as many as there are."""
+    """The last layers that are dense and have biases, as many as there are, and then fewer."""
     pairs = _pairs(case)
     for first in range(len(pairs)):
-        found = list(_stored(case, pairs[first:]))
-        if found:
-            yield from found
-            return
+        if all(bias >= 0 for _, bias in pairs[first:]):
+            yield from _stored(case, pairs[first:])
 
 
 def _stored(case: Case, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Dense, ...]]:

@@ -18,8 +18,9 @@ from gradproof._diagnosis.activations import Activation, activations
 from gradproof._diagnosis.case import Case, Elsewhere, Explanation
 from gradproof._diagnosis.dense import Dense, columns, dense_tails, labels
 from gradproof._diagnosis.evidence import gather
+from gradproof._diagnosis.losses import Loss, losses
 from gradproof._diagnosis.net import Net, backward, shaped
-from gradproof._diagnosis.passes import Scene, Slip, clean, explanations, slips
+from gradproof._diagnosis.passes import LOCAL, Scene, Slip, clean, explanations, slips
 from gradproof._diagnosis.rebuilding import forward
 
 Array = NDArray[Any]
@@ -27,6 +28,8 @@ Array = NDArray[Any]
 LOOKED = 5
 #: Outputs up to which the error at the output is measured.
 OUTPUTS = 12
+#: Chains of layers that are tried.
+TAILS = 3
 #: Seeds of the projections that verify a layer.
 SEEDS = 32_452_843
 #: Sample sizes beyond this are not repaired example by example.
@@ -54,11 +57,14 @@ def explain(case: Case) -> Sequence[Explanation]:
     """Slips in the backward pass through dense layers, seen with one example at a time."""
     if not case.open or not case.lab.callable or case.lab.examples < 1:
         return []
+    tried: set[tuple[int, ...]] = set()
     for layers in dense_tails(case):
         top = _top(case, layers)
-        if top is None:
+        if top is None or (key := tuple(layer.weight for layer in layers[: top + 1])) in tried or len(tried) > TAILS:
             continue
-        found = _explained(case, layers[: top + 1], measured=top == len(layers) - 1 and _wrong(case, layers[top]))
+        tried.add(key)
+        measured = top == len(layers) - 1 and _wrong(case, layers[top])
+        found = _explained(case, layers[: top + 1], measured=measured)
         if found:
             return found
     return []
@@ -73,9 +79,7 @@ def _top(case: Case, layers: Sequence[Dense]) -> int | None:
     wrong = [k for k, layer in enumerate(layers) if _wrong(case, layer)]
     if not wrong:
         return None
-    top = min(max(wrong) + 1, len(layers) - 1)
-    # A layer whose weights alone are wrong still has its error in its biases.
-    return top if all(layer.bias >= 0 for layer in layers[: top + 1]) else None
+    return min(max(wrong) + 1, len(layers) - 1)
 
 
 def _explained(case: Case, layers: tuple[Dense, ...], measured: bool) -> list[Explanation]:
@@ -89,13 +93,15 @@ def _explained(case: Case, layers: tuple[Dense, ...], measured: bool) -> list[Ex
     ]
     if len(shown) < len(looked):
         return []
+    known = _loss(case, layers, shown) if measured else None
     for act, skips in _readings(case, layers):
         found = [_net(case, layers, s, act, skips) for s in shown]
         nets = [net for net, _ in found if net is not None]
         if len(nets) < len(found):
             continue
         sure = all(known for _, known in found) or len(layers) == 1
-        told = _told(case, nets, shown, sure) or _together(case, nets, shown, sure)
+        told = _told(case, nets, shown, sure, known) or _together(case, nets, shown, sure)
+        told = [_with_below(case, slip, layers) for slip in told]
         if told:
             repairs = {} if measured else _repairs(case, layers, act, skips)
             return [
@@ -128,9 +134,48 @@ def _error(case: Case, layers: Sequence[Dense], one: One, measured: bool) -> Arr
     return one.there.measured(bias)[0].reshape(-1, 1) if case.tensors[bias].size <= OUTPUTS else None
 
 
-def _told(case: Case, nets: Sequence[Net], shown: Sequence[Shown], sure: bool) -> list[Slip]:
+def _with_below(case: Case, slip: Slip, layers: Sequence[Dense]) -> Slip:
+    """A slip at the last layer of all spoils what is before the dense layers too."""
+    before = {s.index for s in case.open if s.index < min(min(layer.tensors) for layer in layers)}
+    local = slip.fault.station[0] in LOCAL
+    if (
+        local
+        or slip.layer != len(layers)
+        or not before
+        or any(case.verdicts.get(i) == "correct" for i in range(min(min(layer.tensors) for layer in layers)))
+    ):
+        return slip
+    return replace(slip, tensors=(*sorted(before), *slip.tensors))
+
+
+def _loss(case: Case, layers: Sequence[Dense], shown: Sequence[Shown]) -> Loss | None:
+    """The cost whose derivative by the last Z is the measured one in all examples."""
+    last, top = layers[-1], len(layers)
+    pairs = []
+    for s in shown:
+        a = s.one.inputs.get(top)
+        Y = next(labels(case, [s.example], len(s.error), -1), None)
+        if a is None or Y is None:
+            return None
+        pairs.append((last.matrix(case.thetas[last.weight]) @ a + case.thetas[last.bias].reshape(-1, 1), Y))
+    measured = np.concatenate([s.error for s in shown])
+    for loss in losses(case.lab.options):
+        with np.errstate(all="ignore"):
+            delta = np.concatenate([loss.delta(Z, Y) for Z, Y in pairs])
+        size = float(np.sum(delta * delta))
+        if not np.isfinite(size) or not size:
+            continue
+        scale = float(np.sum(delta * measured)) / size
+        if np.linalg.norm(scale * delta - measured) <= 1e-6 * np.linalg.norm(measured):
+            return loss
+    return None
+
+
+def _told(case: Case, nets: Sequence[Net], shown: Sequence[Shown], sure: bool, known: Loss | None) -> list[Slip]:
     """The slips that single examples show; none where they do not hold."""
-    scenes = [Scene(net, s.one.claims, within=2e-6) for net, s in zip(nets, shown, strict=True)]
+    name = "" if known is None else f"{known.name} with {known.epsilon}" if known.epsilon else known.name
+    plain = ("", "") if known is None else (known.plain, known.epsilon)
+    scenes = [Scene(net, s.one.claims, loss=name, plain=plain, within=2e-6) for net, s in zip(nets, shown, strict=True)]
     showing = [k for k, scene in enumerate(scenes) if not clean(case, scene)]
     if len(showing) < min(2, case.lab.examples):
         return []

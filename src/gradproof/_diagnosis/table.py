@@ -7,9 +7,11 @@ or under other data and options, the third searches for the place, and the last 
 from collections.abc import Callable, Sequence
 
 from gradproof._diagnosis import (
+    another_input,
     bias_reduction,
     clipped,
     factor,
+    overwritten,
     parametrisation,
     passes,
     permuted,
@@ -40,9 +42,10 @@ STAGES: tuple[tuple[Cause, ...], ...] = (
         permuted.explain,
         parametrisation.explain,
     ),
-    (precision.explain,),
     (passes.explain,),
     (singly.explain,),
+    (overwritten.explain, another_input.explain),
+    (precision.explain,),
     (upstream.explain,),
     (region.explain,),
     (unexplained.explain,),
