@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._adapters.arrays import ArrayProblem, Point
+from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, argument_name, takes_parameters
@@ -35,6 +36,9 @@ class Call:
     has_aux: bool = False
     only: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    batch: Batch | None = None
+    vary: Sequence[str] = ()
+    terms: Mapping[str, Callable[..., Any]] | None = None
 
 
 @dataclass(frozen=True)
