@@ -173,12 +173,8 @@ def test_recipes_have_names_of_their_own_and_come_out_the_same_again(name: str) 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_few_faults_are_left_out(name: str) -> None:
-    counts = [
-        sum(1 for _ in module(name).planted(seed, activation, size))
-        for activation in (*ACTIVATIONS, "leaky")
-        for size in range(3)
-        for seed in range(2)
-    ]
+    places = [(seed, activation) for seed in range(2) for activation in (*ACTIVATIONS, "leaky")]
+    counts = [sum(1 for _ in module(name).planted(*place, 0)) for place in places]
     assert min(counts) > 0.97 * max(counts)
 
 
