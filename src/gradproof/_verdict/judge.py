@@ -16,6 +16,7 @@ from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._records import Direction, Estimate, Part, Stats, Weighting
 from gradproof._reference import Reference, next_step
+from gradproof._verdict.staircase import steps_close, steps_far
 
 #: Sensitivities (scale x norm of the claim) that may share a step: the least sensitive tensor sets the bar for all.
 SHARED = 100.0
@@ -194,6 +195,8 @@ class Judge:
             return replace(outcome, status="undecided", reason="kink")
         if not self._holds_closer(blocks, outcome):
             return replace(outcome, status="undecided", reason="jump")
+        if self._in_steps(blocks, outcome):
+            return replace(outcome, status="undecided", reason="staircase")
         relative = replace(self, weighting=Weighting.RELATIVE)
         for seed in self.seeds.take(3):
             parts = tuple(Part(b.tensor, 1.0, Weighting.RELATIVE, b.bin) for b in blocks)
@@ -201,6 +204,13 @@ class Judge:
             if seen.measured and abs(seen.mismatch) > 3.0 * seen.bar:
                 return outcome
         return replace(outcome, status="undecided", reason="scale")
+
+    def _in_steps(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:
+        """Whether the cost is made of steps, so that the mismatch depends on how closely one looks."""
+        unit = span(blocks)
+        ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
+        probes = [(self.direction(blocks, [seed]), probe, unit) for probe, seed in ranked[:2]]
+        return steps_close(self.reference, probes) or steps_far(self.reference, probes)
 
     def _holds_closer(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:
         """Whether the mismatch stays at the smallest step at which rounding would still let it be seen."""
