@@ -77,7 +77,11 @@ def staircases(seed: int) -> Iterator[Piece]:
         yield Piece(f"smooth and rounded to {digits}", both, {"y": y}, (trend,), spoilt({"y": slope(y) + 1.0}))
     many = point(seed, 300)
     yield Piece(
-        "integers", lambda p: float(np.sum(np.floor(3.3 * p["y"]))), {"y": many}, ({"y": 0 * many}, {"y": 0 * many + 3.3}), ()
+        "integers",
+        lambda p: float(np.sum(np.floor(3.3 * p["y"]))),
+        {"y": many},
+        ({"y": 0 * many}, {"y": 0 * many + 3.3}),
+        (),
     )
     yield Piece("largest", lambda p: float(np.argmax(p["y"])), {"y": y}, ({"y": 0 * y},), ())
     yield Piece("count", lambda p: float(np.mean(p["y"] > 0.3)), {"y": many}, ({"y": 0 * many},), ())
@@ -98,16 +102,24 @@ def ties(seed: int) -> Iterator[Piece]:
             y = y.copy()
             y[:count] = np.array([0.35, 0.45, 1.25])[:count] if digits == 1 else np.array([0.125, 0.375, 0.625])[:count]
             yield Piece(
-                f"{count} ties of round {digits}", lambda p, d=digits: float(np.sum(np.round(p["y"], d))), {"y": y}, (zero,), ()
+                f"{count} ties of round {digits}",
+                lambda p, d=digits: float(np.sum(np.round(p["y"], d))),
+                {"y": y},
+                (zero,),
+                (),
             )
         x = rng.normal(size=6)
         x[:count] = [1.0, 2.0, -1.0][:count]
         for height in (5.0, 1e-2, 1e-5):
             for name, shows in (("at", np.equal), ("from", np.greater_equal), ("above", np.greater)):
-                cost = lambda p, f=shows, h=height, x=x: smooth(p["y"]) + h * float(  # noqa: E731
-                    np.sum(f(p["y"][:3], x[:3])[: np.sum(np.isin(x[:3], (1.0, 2.0, -1.0)))])
+                cost = (
+                    lambda p, f=shows, h=height, at=x[:count].copy(): (  # noqa: E731
+                        smooth(p["y"]) + h * float(np.sum(f(p["y"][: len(at)], at)))
+                    )
                 )
-                yield Piece(f"{count} jumps of {height} {name}", cost, {"y": x}, ({"y": slope(x)},), spoilt({"y": slope(x)}))
+                yield Piece(
+                    f"{count} jumps of {height} {name}", cost, {"y": x}, ({"y": slope(x)},), spoilt({"y": slope(x)})
+                )
         z = rng.normal(size=6)
         z[:count] = [1.0, 2.0, -1.0][:count]
         yield Piece(f"{count} floors", lambda p: float(np.sum(np.floor(p["y"]))), {"y": z}, ({"y": 0 * z},), ())
@@ -119,7 +131,9 @@ def ties(seed: int) -> Iterator[Piece]:
         for height in (1.0, 1e-3, 1e-6):
             y = rng.normal(size=6)
             cost = lambda p, y0=float(y[0]) + distance, h=height: smooth(p["y"]) + h * float(p["y"][0] > y0)  # noqa: E731
-            yield Piece(f"jump of {height} {distance} away", cost, {"y": y}, ({"y": slope(y)},), spoilt({"y": slope(y)}))
+            yield Piece(
+                f"jump of {height} {distance} away", cost, {"y": y}, ({"y": slope(y)},), spoilt({"y": slope(y)})
+            )
 
 
 def ending(low: float, high: float, *, silent: bool) -> Callable[[Params], float]:
@@ -153,7 +167,12 @@ def edges(seed: int) -> Iterator[Piece]:
         y[::60] = distance
         right = {"W": 2 * W, "y": slope(y)}
         yield Piece(
-            f"edge {distance} in 5 of 300", ending(0.0, 1.0, silent=True), {"W": W, "y": y}, (right,), spoilt(right), True
+            f"edge {distance} in 5 of 300",
+            ending(0.0, 1.0, silent=True),
+            {"W": W, "y": y},
+            (right,),
+            spoilt(right),
+            True,
         )
         for name, f, g in (("log", np.log, np.reciprocal), ("root", np.sqrt, lambda x: 0.5 / np.sqrt(x))):
             x = np.array([distance, 0.5, 2.0, 1.0])

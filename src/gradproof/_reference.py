@@ -74,15 +74,16 @@ class Reference:
         samples = self.evaluator.lines([Ray(direction, (step, -step))])[0]
         return _pairs([step], samples, self.noise.cost)[0]
 
-    def one_sided(self, direction: Direction) -> tuple[float, float]:
-        """The mismatch along a direction from one side of the point, the first on which the cost exists.
+    def one_sided(self, direction: Direction) -> list[tuple[float, float]]:
+        """The mismatch along a direction from each side of the point on which the cost exists.
 
         Second-order one-sided differences (4 psi(h) - psi(2h)) / 2h at falling steps; neighbours bound the truncation.
 
         Returns:
-            (mismatch, error bar); the bar is infinite where neither side could be evaluated.
+            (mismatch, error bar) of each side that could be measured.
         """
         steps = [ONE_SIDED / RATIO**k for k in range(RUNGS)]
+        found: list[tuple[float, float]] = []
         for side in (1.0, -1.0):
             ray = Ray(direction, tuple(side * step * far for step in steps for far in (1.0, 2.0)))
             values = residuals(self.evaluator.lines([ray])[0], self.noise.cost)
@@ -94,8 +95,8 @@ class Reference:
                 if bar < best[1]:
                     best = (-float(slopes[k]), bar)
             if math.isfinite(best[1]):
-                return best
-        return math.nan, math.inf
+                found.append(best)
+        return found
 
     def closer(self, direction: Direction, found: Estimate, target: float) -> Estimate:
         """Looks much closer than the step of an estimate, and measures again from there where that disagrees."""

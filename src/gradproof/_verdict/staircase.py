@@ -1,9 +1,9 @@
 """Whether a cost that seems to contradict a claim is made of steps, so that its slope depends on how closely one looks.
 
-The decision behind it: a cost that is rounded, counted or compared somewhere has one slope between two of its steps and
-another across many of them. Neither proves a claim wrong: the first is the derivative, the second is what the claim is
-about. Both are looked at before "wrong" is said, and only arithmetic in a lower precision, whose steps are powers of two
-and small beside the cost, passes for noise.
+The decision behind it: a cost that is rounded, counted or compared somewhere has one slope between two of its steps
+and another across many of them. Neither proves a claim wrong: the first is the derivative, the second is what the claim
+is about. Both are looked at before "wrong" is said, and only arithmetic in a lower precision, whose steps are powers of
+two and small beside the cost, passes for noise.
 """
 
 import math
@@ -18,10 +18,12 @@ ARITHMETIC = 2.0**-20
 #: Steps of the close look: the first moves the cost this many times its format's own rounding, each next one twice as
 #: far.
 FIRST, LOOKS = 16.0, 8
-#: Looks from this on leave a mismatch clear of rounding; so many in a row must agree.
-CLEAR, ROW = 3, 3
+#: A mismatch this many times above rounding is seen clearly; so many looks in a row must agree.
+CLEAR, ROW = 96.0, 3
 #: So many values must be the cost at the point, bit for bit.
 STILL = 5
+#: The smallest relative step that still moves parameters about as far as it says, for their own rounding.
+MOVES = 2.0**-46
 #: Noise this many times above the format's own rounding may be steps.
 NOISY = 4.0
 #: The close looks agree within this share of a mismatch, or contradict it by more than that.
@@ -43,8 +45,8 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
         return False
     for direction, probe, unit in probes:
         size, slope = abs(probe.mismatch) * unit, abs(probe.slope - probe.mismatch) * unit
-        steps = [FIRST * max(own, 1e-300) / size * 2.0**k for k in range(LOOKS)]
-        steps = [step for step in steps if step < probe.step / 2.0]
+        first_step = max(MOVES, FIRST * own / size)
+        steps = [step for k in range(LOOKS) if (step := first_step * 2.0**k) < probe.step / 2.0]
         if len(steps) < ROW:
             continue
         samples = reference.evaluator.lines([Ray(direction, tuple(s for step in steps for s in (step, -step)))])[0]
@@ -64,7 +66,8 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
             if not all(math.isfinite(value) for value in row):
                 continue
             agreed = max(row) - min(row) <= AGREED * size
-            if first >= CLEAR and agreed and abs(row[0] - probe.mismatch * unit) > CONTRADICTED * size:
+            clear = steps[first] * size > CLEAR * own
+            if clear and agreed and abs(row[0] - probe.mismatch * unit) > CONTRADICTED * size:
                 return True
             if max(jump) - min(jump) <= AGREED * max(map(abs, jump)) and abs(row[-1]) > size:
                 return True
