@@ -91,6 +91,10 @@ def staircases(seed: int) -> Iterator[Piece]:
     yield Piece("float32 and a factor", lambda p: 1.1 * half(p) + 0.3, {"y": y}, ({"y": 1.1 * slope(y)},), ())
 
 
+def jumping(shows: Callable[[Array, Array], Array], height: float, at: Array) -> Callable[[Params], float]:
+    return lambda p: smooth(p["y"]) + height * float(np.sum(shows(p["y"][: len(at)], at)))
+
+
 def ties(seed: int) -> Iterator[Piece]:
     """Elements exactly on a tie or comparison, one or several, among others that are not."""
     rng = np.random.default_rng([seed, 5])
@@ -112,11 +116,7 @@ def ties(seed: int) -> Iterator[Piece]:
         x[:count] = [1.0, 2.0, -1.0][:count]
         for height in (5.0, 1e-2, 1e-5):
             for name, shows in (("at", np.equal), ("from", np.greater_equal), ("above", np.greater)):
-                cost = (
-                    lambda p, f=shows, h=height, at=x[:count].copy(): (  # noqa: E731
-                        smooth(p["y"]) + h * float(np.sum(f(p["y"][: len(at)], at)))
-                    )
-                )
+                cost = jumping(shows, height, x[:count].copy())
                 yield Piece(
                     f"{count} jumps of {height} {name}", cost, {"y": x}, ({"y": slope(x)},), spoilt({"y": slope(x)})
                 )
@@ -172,7 +172,8 @@ def edges(seed: int) -> Iterator[Piece]:
             {"W": W, "y": y},
             (right,),
             spoilt(right),
-            True,
+            # An element far smaller than the others has a bin and steps of its own, and rounding hides what they show.
+            distance > 1e-7,
         )
         for name, f, g in (("log", np.log, np.reciprocal), ("root", np.sqrt, lambda x: 0.5 / np.sqrt(x))):
             x = np.array([distance, 0.5, 2.0, 1.0])

@@ -326,6 +326,7 @@ def _measure(work: Work, place: Place0, wrong: Sequence[int], found: Found) -> N
             chosen = range(elements) if few else sorted(rng.choice(elements, min(SAMPLED, elements), replace=False))
             left -= len(chosen) if few else 0
             coordinates = [int(c) * width + k for c in chosen for k in range(width)]
+            coordinates = [c for c in coordinates if not place.fixed[tensor.offset + c]]
             claim = place.claimed[i].stats.claim_rms or 1e-300
             target = place.claimed[i].aim.aim * claim
             batches += measure_components(place.reference, i, coordinates, scales[i], target)
