@@ -51,30 +51,44 @@ def point(seed: int, size: int = 5) -> Array:
     return np.asarray(np.random.default_rng([seed, 77]).normal(size=size) + 0.3)
 
 
+def total(digits: int, more: float = 0.0) -> Callable[[Params], float]:
+    return lambda p: more + float(np.round(smooth(p["y"]), digits))
+
+
+def elements(digits: int) -> Callable[[Params], float]:
+    return lambda p: float(np.sum(np.round(p["y"], digits)))
+
+
+def both(first: Callable[[Params], float], second: Callable[[Params], float]) -> Callable[[Params], float]:
+    return lambda p: first(p) + second(p)
+
+
+def single(p: Params) -> float:
+    return smooth(p["y"].astype(np.float32))
+
+
 def staircases(seed: int) -> Iterator[Piece]:
     """Costs rounded as a whole or inside: zero is the derivative, the slope of what was rounded is what is meant."""
     y = point(seed)
     zero, trend = {"y": 0.0 * y}, {"y": slope(y)}
     for digits in (0, 1, 2, 3, 4, 6, 8):
-        yield Piece(
-            f"rounded to {digits}", lambda p, d=digits: float(np.round(smooth(p["y"]), d)), {"y": y}, (zero, trend), ()
-        )
+        yield Piece(f"rounded to {digits}", total(digits), {"y": y}, (zero, trend), ())
         yield Piece(
             f"rounded to {digits} beside 1000",
-            lambda p, d=digits: 1000.0 + float(np.round(smooth(p["y"]), d)), {"y": y}, (zero, trend), (),
+            total(digits, 1000.0), {"y": y}, (zero, trend), (),
         )  # fmt: skip
-        rounded = lambda p, d=digits: float(np.sum(p["W"] ** 2)) + float(np.round(smooth(p["y"]), d))  # noqa: E731
+        rounded = both(lambda p: float(np.sum(p["W"] ** 2)), total(digits))
         W = point(seed + 1, 40)
         yield Piece(
             f"smooth W beside y rounded to {digits}", rounded, {"W": W, "y": y},
             ({"W": 2 * W, **zero}, {"W": 2 * W, **trend}), spoilt({"W": 2 * W, **zero}, "W"),
         )  # fmt: skip
         yield Piece(
-            f"elements rounded to {digits}", lambda p, d=digits: float(np.sum(np.round(p["y"], d))), {"y": y},
+            f"elements rounded to {digits}", elements(digits), {"y": y},
             (zero, {"y": 0 * y + 1}), (),
         )  # fmt: skip
-        both = lambda p, d=digits: smooth(p["y"]) + float(np.sum(np.round(p["y"], d)))  # noqa: E731
-        yield Piece(f"smooth and rounded to {digits}", both, {"y": y}, (trend,), spoilt({"y": slope(y) + 1.0}))
+        mixed = both(lambda p: smooth(p["y"]), elements(digits))
+        yield Piece(f"smooth and rounded to {digits}", mixed, {"y": y}, (trend,), spoilt({"y": slope(y) + 1.0}))
     many = point(seed, 300)
     yield Piece(
         "integers",
@@ -85,10 +99,9 @@ def staircases(seed: int) -> Iterator[Piece]:
     )
     yield Piece("largest", lambda p: float(np.argmax(p["y"])), {"y": y}, ({"y": 0 * y},), ())
     yield Piece("count", lambda p: float(np.mean(p["y"] > 0.3)), {"y": many}, ({"y": 0 * many},), ())
-    half = lambda p: smooth(p["y"].astype(np.float32))  # noqa: E731
-    yield Piece("parameters in float32", half, {"y": y}, (trend,), ())
+    yield Piece("parameters in float32", single, {"y": y}, (trend,), ())
     yield Piece("result in float32", lambda p: float(np.float32(smooth(p["y"]))), {"y": y}, (trend,), ())
-    yield Piece("float32 and a factor", lambda p: 1.1 * half(p) + 0.3, {"y": y}, ({"y": 1.1 * slope(y)},), ())
+    yield Piece("float32 and a factor", lambda p: 1.1 * single(p) + 0.3, {"y": y}, ({"y": 1.1 * slope(y)},), ())
 
 
 def jumping(shows: Callable[[Array, Array], Array], height: float, at: Array) -> Callable[[Params], float]:
@@ -107,7 +120,7 @@ def ties(seed: int) -> Iterator[Piece]:
             y[:count] = np.array([0.35, 0.45, 1.25])[:count] if digits == 1 else np.array([0.125, 0.375, 0.625])[:count]
             yield Piece(
                 f"{count} ties of round {digits}",
-                lambda p, d=digits: float(np.sum(np.round(p["y"], d))),
+                elements(digits),
                 {"y": y},
                 (zero,),
                 (),
@@ -130,7 +143,7 @@ def ties(seed: int) -> Iterator[Piece]:
     for distance in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3):
         for height in (1.0, 1e-3, 1e-6):
             y = rng.normal(size=6)
-            cost = lambda p, y0=float(y[0]) + distance, h=height: smooth(p["y"]) + h * float(p["y"][0] > y0)  # noqa: E731
+            cost = jumping(np.greater, height, y[:1] + distance)
             yield Piece(
                 f"jump of {height} {distance} away", cost, {"y": y}, ({"y": slope(y)},), spoilt({"y": slope(y)})
             )

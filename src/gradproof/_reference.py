@@ -19,8 +19,8 @@ from gradproof._records import Direction, Estimate, Noise, Part, Ray, Samples
 
 #: Steps tried on one side only, relative to the parameter, each a quarter of the one before.
 ONE_SIDED, RUNGS = 1e-2, 16
-#: One-sided slopes at neighbouring steps settle if they come closer at least like this, that of x^(3/2) at 0; the rest of
-#: the way is then at most so many times the last part of it.
+#: One-sided slopes at neighbouring steps settle if they come closer at least like this, as for x^(3/2) at 0; the
+#: rest of the way is then at most so many times the last part of it.
 SHRINKS, MARGIN = 0.55, 1.25
 #: A pair of steps this much closer catches a step that is far above the cost's own scale.
 CLOSER = 64.0
@@ -80,8 +80,8 @@ class Reference:
     def one_sided(self, direction: Direction) -> list[tuple[float, float]]:
         """The mismatch along a direction from each side of the point on which the cost exists.
 
-        Second-order one-sided differences (4 psi(h) - psi(2h)) / 2h at falling steps; neighbours bound the truncation, and no
-        closer one may contradict.
+        Second-order one-sided differences (4 psi(h) - psi(2h)) / 2h at falling steps; neighbours bound the truncation,
+        and no closer one may contradict.
 
         Returns:
             (mismatch, error bar) of each side that could be measured.
