@@ -1,4 +1,4 @@
-"""``wrong-cache`` where the layer cannot be worked out again: dW is the right error times an array that is not the input.
+"""``wrong-cache`` where the layer cannot be worked out again: dW is the right error times another array than the input.
 
 With one example a right gradient of the weights is error times input. Where the biases are right and the claim of the
 weights is that error times something, that something is not what the layer got; measured elements show that it

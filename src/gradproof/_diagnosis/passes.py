@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gradproof._diagnosis import (
     activation_derivative,
     bias_sum,
-    dropout,
+    dropout_step,
     missing_path,
     other_loss,
     step_back,
@@ -33,7 +33,7 @@ Slips = Callable[[Site], Iterator[Fault]]
 FAULTS: tuple[Slips, ...] = (
     other_loss.faults,
     activation_derivative.faults,
-    dropout.faults,
+    dropout_step.faults,
     step_back.faults,
     wrong_cache.faults,
     bias_sum.faults,
@@ -85,7 +85,8 @@ def explain(case: Case) -> Sequence[Explanation]:
     """Slips in the backward pass of a network that could be worked out again on the whole batch."""
     if not case.open:
         return []
-    found = rebuild(case)
+    with np.errstate(all="ignore"):
+        found = rebuild(case)
     if found is None:
         return []
     name = f"{found.loss.name} with {found.loss.epsilon}" if found.loss.epsilon else found.loss.name

@@ -64,7 +64,8 @@ def explain(case: Case) -> Sequence[Explanation]:
             continue
         tried.add(key)
         measured = top == len(layers) - 1 and _wrong(case, layers[top])
-        found = _explained(case, layers[: top + 1], measured=measured)
+        with np.errstate(all="ignore"):
+            found = _explained(case, layers[: top + 1], measured=measured)
         if found:
             return found
     return []
