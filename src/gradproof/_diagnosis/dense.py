@@ -45,17 +45,17 @@ class Dense:
 
 def chains(case: Case) -> Iterator[tuple[Dense, ...]]:
     """The layers from input to output, once for each way in which the weights may be stored; none if not all are."""
-    pairs = _pairs(case)
-    if pairs and sum(1 if b < 0 else 2 for _, b in pairs) == len(case.tensors):
-        yield from _stored(case, pairs)
+    runs = _runs(case)
+    if len(runs) == 1 and sum(1 if b < 0 else 2 for _, b in runs[0]) == len(case.tensors):
+        yield from _stored(case, runs[0])
 
 
-def dense_tails(case: Case) -> Iterator[tuple[Dense, ...]]:
-    """The last layers that are dense and have biases, as many as there are, and then fewer."""
-    pairs = _pairs(case)
-    for first in range(len(pairs)):
-        if all(bias >= 0 for _, bias in pairs[first:]):
-            yield from _stored(case, pairs[first:])
+def stretches(case: Case) -> Iterator[tuple[Dense, ...]]:
+    """Layers with biases that follow one another, the last ones first, as many as there are and then fewer."""
+    for run in reversed(_runs(case)):
+        for first in range(len(run)):
+            if all(bias >= 0 for _, bias in run[first:]):
+                yield from _stored(case, run[first:])
 
 
 def _stored(case: Case, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Dense, ...]]:
@@ -69,19 +69,25 @@ def _stored(case: Case, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Dens
             yield layers
 
 
-def _pairs(case: Case) -> list[tuple[int, int]]:
-    """Weights with their biases from the first layer after which all are dense."""
+def _runs(case: Case) -> list[list[tuple[int, int]]]:
+    """Weights with their biases, in stretches between which there is something else."""
     groups = [layer.tensors for layer in case.layers]
     if all(len(group) == 1 for group in groups):
         groups = list(_in_order(case.tensors))
-    pairs: list[tuple[int, int]] = []
+    runs: list[list[tuple[int, int]]] = [[]]
     for group in groups:
         by_size = sorted(group, key=lambda i: (_axes(case.tensors[i]), case.tensors[i].size), reverse=True)
-        if len(group) > 2 or _axes(case.tensors[by_size[0]]) > 2 or not _is_weight(case.tensors[by_size[0]]):
-            pairs = []
-            continue
-        pairs.append((by_size[0], by_size[1] if len(group) == 2 else -1))
-    return pairs
+        flat = len(group) == 1 and _axes(case.tensors[group[0]]) < 2
+        if (
+            len(group) > 2
+            or _axes(case.tensors[by_size[0]]) > 2
+            or not _is_weight(case.tensors[by_size[0]])
+            or (flat and len(groups) > 1)
+        ):
+            runs.append([])
+        else:
+            runs[-1].append((by_size[0], by_size[1] if len(group) == 2 else -1))
+    return [run for run in runs if run]
 
 
 def _in_order(tensors: Sequence[Tensor]) -> Iterator[tuple[int, ...]]:

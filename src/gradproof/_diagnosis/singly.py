@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gradproof._diagnosis.activations import Activation, activations
 from gradproof._diagnosis.case import Case, Elsewhere, Explanation
-from gradproof._diagnosis.dense import Dense, columns, dense_tails, labels
+from gradproof._diagnosis.dense import Dense, columns, labels, stretches
 from gradproof._diagnosis.evidence import gather
 from gradproof._diagnosis.losses import Loss, losses
 from gradproof._diagnosis.net import Net, backward, shaped
@@ -58,7 +58,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     if not case.open or not case.lab.callable or case.lab.examples < 1:
         return []
     tried: set[tuple[int, ...]] = set()
-    for layers in dense_tails(case):
+    for layers in stretches(case):
         top = _top(case, layers)
         if top is None or (key := tuple(layer.weight for layer in layers[: top + 1])) in tried or len(tried) > TAILS:
             continue
@@ -102,8 +102,8 @@ def _explained(case: Case, layers: tuple[Dense, ...], measured: bool) -> list[Ex
             continue
         sure = all(known for _, known in found) or len(layers) == 1
         told = _told(case, nets, shown, sure, known) or _together(case, nets, shown, sure)
-        told = [_with_below(case, slip, layers) for slip in told]
         if told:
+            told = _with_below(case, told, layers)
             repairs = {} if measured else _repairs(case, layers, act, skips)
             return [
                 replace(e, message=f"{e.message} (Seen with single examples.)", rank=2.5)
@@ -135,18 +135,22 @@ def _error(case: Case, layers: Sequence[Dense], one: One, measured: bool) -> Arr
     return one.there.measured(bias)[0].reshape(-1, 1) if case.tensors[bias].size <= OUTPUTS else None
 
 
-def _with_below(case: Case, slip: Slip, layers: Sequence[Dense]) -> Slip:
-    """A slip at the last layer of all spoils what is before the dense layers too."""
-    before = {s.index for s in case.open if s.index < min(min(layer.tensors) for layer in layers)}
-    local = slip.fault.station[0] in LOCAL
-    if (
-        local
-        or slip.layer != len(layers)
-        or not before
-        or any(case.verdicts.get(i) == "correct" for i in range(min(min(layer.tensors) for layer in layers)))
-    ):
-        return slip
-    return replace(slip, tensors=(*sorted(before), *slip.tensors))
+def _with_below(case: Case, told: list[Slip], layers: Sequence[Dense]) -> list[Slip]:
+    """The slips, the lowest of which spoils what comes before these layers too, if all of that is wrong."""
+    own = {i for layer in layers for i in layer.tensors}
+    first = min(own)
+    deltas = [k for k, slip in enumerate(told) if slip.fault.station[0] not in LOCAL]
+    outside = {s.index for s in case.open if s.index not in own and (s.index < first or not _in_a_run(case, s.index))}
+    right = any(case.verdicts.get(i) == "correct" for i in range(first))
+    if not deltas or not outside or right or not _wrong(case, layers[0]):
+        return told
+    lowest = told[deltas[-1]]
+    told[deltas[-1]] = replace(lowest, tensors=tuple(sorted({*lowest.tensors, *outside})))
+    return told
+
+
+def _in_a_run(case: Case, tensor: int) -> bool:
+    return any(tensor in layer.tensors and len(layer.tensors) > 1 for layer in case.layers)
 
 
 def _loss(case: Case, layers: Sequence[Dense], shown: Sequence[Shown]) -> Loss | None:
