@@ -7,7 +7,7 @@ one coordinate, rounding) must be excluded by a measurement before a tensor is c
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ from gradproof._reference import Reference, next_step
 
 #: Sensitivities (scale x norm of the claim) that may share a step: the least sensitive tensor sets the bar for all.
 SHARED = 100.0
+#: Tensors that move by no more than this share of themselves at the step that rounding asks for may always share it.
+EASY = 3e-3
 #: Share of the aim that a single bar may take up; the bound on a norm is some 40 bars after 5 probes.
 BAR_SHARE = 20.0
 #: Probes before a mismatch may count: two, or four where kinks were seen.
@@ -175,11 +177,25 @@ class Judge:
 
     def _start(self, aim: Aim, unit: float) -> float | None:
         """The step at which rounding alone would meet the target, once the cost is known to be smooth."""
-        noise = self.reference.noise
-        if not self.smooth or aim.zero or noise.quantised:
+        if aim.zero:
             return None
-        needed = NOISE_FACTOR * noise.sigma * BAR_SHARE / (math.sqrt(0.5) * aim.aim * unit)
-        return noise.step * min(max(1.0, needed / noise.step), FARTHEST_START)
+        return self.start(aim.aim / BAR_SHARE * unit)
+
+    def start(self, target: float) -> float | None:
+        """The step at which rounding is half of a target, once the cost is known to be smooth; None before."""
+        noise = self.reference.noise
+        if not self.smooth or noise.quantised:
+            return None
+        return noise.step * min(max(1.0, 2.0 * rounding_step(noise.sigma, target) / noise.step), FARTHEST_START)
+
+    def easy(self, aim: Aim) -> float:
+        """The sensitivity from which on a tensor hardly moves at the step that rounding asks for.
+
+        The bar of a group, in units of the claims' norms, is its noise over (step x least sensitivity): whoever shares
+        that product has the same bar. Sensitivities keep tensors apart only where one of them would have to move by as
+        much as itself to get there.
+        """
+        return rounding_step(self.reference.noise.sigma, aim.aim / BAR_SHARE) / EASY
 
     def _confirm(self, blocks: tuple[Block, ...], aim: Aim, outcome: Outcome, step: float | None) -> Outcome:
         """Excludes what else could look like a mismatch: kinks, jumps and steps too large for some coordinate."""
@@ -237,6 +253,11 @@ def scaled(estimate: Estimate, unit: float) -> Estimate:
         kink_here=estimate.kink_here / unit,
         hidden=estimate.hidden / unit,
     )
+
+
+def rounding_step(sigma: float, target: float) -> float:
+    """The step at which the noise of a central difference alone is the target."""
+    return NOISE_FACTOR * sigma / (math.sqrt(2.0) * target)
 
 
 def _rms(values: Sequence[float]) -> float:
@@ -315,16 +336,23 @@ def blocks_of(tensor: int, stats: Stats, scale: float, *, zero: bool) -> list[Bl
     return found
 
 
-def grouped(blocks: Sequence[Block], ratio: float = SHARED) -> Iterator[tuple[Block, ...]]:
-    """Blocks whose sensitivities lie within a factor, most sensitive first."""
-    current: list[Block] = []
+def grouped(blocks: Sequence[Block], ratio: float = SHARED, easy: float = math.inf) -> list[tuple[Block, ...]]:
+    """Blocks whose sensitivities lie within a factor, most sensitive first.
+
+    Args:
+        blocks: what to group.
+        ratio: the factor.
+        easy: neighbouring groups become one where all their sensitivities are at least this.
+    """
+    groups: list[list[Block]] = []
     for block in sorted(blocks, key=lambda b: -b.sensitivity):
-        if current and current[0].sensitivity > ratio * block.sensitivity:
-            yield tuple(current)
-            current = []
-        current.append(block)
-    if current:
-        yield tuple(current)
+        if groups and groups[-1][0].sensitivity <= ratio * block.sensitivity:
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    first = [block for group in groups if group[-1].sensitivity >= easy for block in group]
+    rest = [tuple(group) for group in groups if group[-1].sensitivity < easy]
+    return [tuple(first), *rest] if first else rest
 
 
 def default_scales(stats: Sequence[Stats]) -> list[float]:

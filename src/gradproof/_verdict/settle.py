@@ -19,6 +19,7 @@ from gradproof._verdict.judge import (
     blocks_of,
     default_scales,
     grouped,
+    relative_high,
     scaled,
     span,
 )
@@ -97,7 +98,7 @@ def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], set
                 ordinary += blocks
         bins = max((len(claimed[i].stats.bins) for i in tensors), default=1)
         shared = replace(aim, alpha=aim.alpha / bins)
-        for group in grouped(ordinary):
+        for group in grouped(ordinary, easy=judge.easy(shared)):
             _settle_group(judge, group, shared, settlement, finer=False)
         for floor, blocks in zero.items():
             _settle_group(judge, tuple(blocks), replace(shared, zero=True, floor=floor), settlement, finer=False)
@@ -113,8 +114,14 @@ def _settle_group(
             again = extended.judge(group, aim)
             judge, outcome, finer = extended, again, True
     members = sorted({b.tensor for b in group})
-    if outcome.status == "correct" or len(members) == 1:
+    apart = grouped(group)
+    short = not aim.zero and len(apart) > 1 and relative_high(outcome.high) > aim.aim
+    if (outcome.status == "correct" and not short) or len(members) == 1:
         settlement.record(group, outcome, finer=finer, zero=aim.zero)
+        return
+    if len(apart) > 1 and outcome.status != "wrong":
+        for part in apart:  # they were put together to save work, and that did not work out
+            _settle_group(judge, part, aim, settlement, finer=finer)
         return
     if len(members) > FEW:
         guilty = _single(judge, group, outcome) if outcome.status == "wrong" else None
@@ -126,7 +133,7 @@ def _settle_group(
     else:
         parts = [tuple(b for b in group if b.tensor == tensor) for tensor in members]
     for part in parts:
-        for piece in grouped(part):
+        for piece in grouped(part, easy=judge.easy(aim)):
             _settle_group(judge, piece, aim, settlement, finer=finer)
 
 
@@ -189,10 +196,9 @@ def equalised(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int]) 
         look = replace(aim, wrong=aim.tolerance, aim=aim.tolerance)
         unit = span(group)
         seeds = even.seeds.take(3)
-        probes = [
-            scaled(p, unit)
-            for p in even.reference.measure([even.direction(group, [s]) for s in seeds], look.aim / 5.0 * unit)
-        ]
+        target = look.aim / 5.0 * unit
+        rays = [even.direction(group, [s]) for s in seeds]
+        probes = [scaled(p, unit) for p in even.reference.measure(rays, target, even.start(target))]
         suspicious = any(p.measured and abs(p.mismatch) - p.bar > look.tolerance / 3.0 for p in probes)
         if suspicious:
             for block in group:
