@@ -213,9 +213,10 @@ class Judge:
         relative = replace(self, weighting=Weighting.RELATIVE)
         for seed in self.seeds.take(3):
             parts = tuple(Part(b.tensor, 1.0, Weighting.RELATIVE, b.bin) for b in blocks)
-            seen = relative.reference.measure([Direction((seed,), parts)], 1e-3 * target)[0]
-            if seen.measured and abs(seen.mismatch) > 3.0 * seen.bar:
-                return outcome
+            for fine in (max(1e-3 * target, 1e-2 * size * unit), 1e-3 * target):
+                seen = relative.reference.measure([Direction((seed,), parts)], fine)[0]
+                if seen.measured and abs(seen.mismatch) > 3.0 * seen.bar:
+                    return outcome
         return replace(outcome, status="undecided", reason="scale")
 
     def _holds_closer(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gradproof._records import Part, Stats, Weighting
+from gradproof._reference import next_step
 from gradproof._verdict.judge import (
     FEW,
     ROUNDING,
@@ -27,6 +28,8 @@ from gradproof._verdict.judge import (
 #: Sensitivities that may share a step where elements are equalised: the bars may be far wider there, as
 #: they are held against the tolerance and not against the course notes' 1e-7.
 SHARED_EQUALISED = 1e6
+#: How well the place of a single wrong tensor among the others is measured, in places.
+SURE = 1e-3
 #: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 
@@ -161,7 +164,9 @@ def _single(judge: Judge, group: tuple[Block, ...], outcome: Outcome) -> int | N
     probe, seed = outcome.probes[best], outcome.seeds[best]
     direction = judge.direction(group, [seed])
     parts = tuple(replace(p, weight=p.weight * (rank[p.tensor] + 1) / n) for p in direction.parts)
-    second = scaled(judge.reference.measure([replace(direction, parts=parts)], 0.1 * probe.bar * unit)[0], unit)
+    target = max(0.1 * probe.bar, SURE * abs(probe.mismatch) / n) * unit
+    ray = replace(direction, parts=parts)
+    second = scaled(judge.reference.measure([ray], target, next_step(probe))[0], unit)
     if not second.measured or probe.mismatch == 0.0:
         return None
     place = second.mismatch / probe.mismatch * n - 1.0
