@@ -6,12 +6,11 @@ for each evaluation; should the cost keep a reference to what it was given, it k
 gets another.
 """
 
-import copy
-import sys
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Wei
 PIECE = 16384
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000
+#: What a direction takes to be kept besides its numbers, in numbers.
+ENTRY = 100
 #: Magnitudes further apart than this between the 1% and 99% quantile cannot share one step. At 1e3 one Gaussian tensor
 #: of 16 x 16 in 70 would be split by chance, and a step of 2e-5 still moves an element of 1e-4 by a fifth of itself.
 SPAN = 1e4
@@ -34,7 +35,20 @@ DECADES = 3
 #: Below this share of a tensor's root mean square a claimed element counts as if it had this size.
 EQUALISED_FLOOR = 1e-3
 
-Evaluate = Callable[[NDArray[Any]], Any]
+
+class Stage(Protocol):
+    """A working vector and the cost of what stands in it."""
+
+    @property
+    def work(self) -> NDArray[Any]:
+        """The vector, to be filled."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the cost still holds the vector or a part of it, which then is the cost's."""
+
+    def cost(self) -> Any:
+        """The cost, or as many as the vector has rows."""
 
 
 @dataclass(frozen=True)
@@ -59,42 +73,56 @@ class Point:
 class ArrayProblem:
     """A cost near a point of NumPy parameters, and one claimed gradient."""
 
-    def __init__(self, point: Point, evaluate: Callable[[NDArray[Any]], Any], rows: int = 0) -> None:
+    def __init__(self, point: Point, stage: Callable[[tuple[int, ...], np.dtype[Any]], Stage], rows: int = 0) -> None:
         """Takes the point and how to evaluate there.
 
         Args:
             point: where, and what is claimed.
-            evaluate: from a flat vector of coordinates to a cost; with ``rows`` from so many at once to as many costs.
+            stage: makes a working vector of a shape and dtype.
             rows: how many parameter sets are evaluated together; 0 for one at a time.
         """
         self.point = point
-        self._evaluate = evaluate
+        self._make = stage
         self._rows = rows
-        self._work = self._fresh()
-        self._directions: OrderedDict[Direction, _Numbers] = OrderedDict()
-        self._free = sys.getrefcount(self._work)
+        self._stage = self._fresh()
+        self._term = np.empty(min(PIECE, point.theta.size))
+        self._scratch = np.empty(min(PIECE, point.theta.size), point.theta.dtype)
+        self._directions: OrderedDict[Any, tuple[Direction, _Numbers]] = OrderedDict()
+        self._kept = 0
+        self._drawn: OrderedDict[tuple[tuple[int, ...], int, int], NDArray[np.float64]] = OrderedDict()
+        self._pattern: tuple[tuple[Part, ...], list[_Run]] = ((), [])
         # Infinite parameters (masks) stay put; their displacement is 0 and not inf - inf.
         self._infinite = np.flatnonzero(~np.isfinite(point.theta))
         self._base = np.where(np.isfinite(point.theta), point.theta, 0) if self._infinite.size else point.theta
+        self._still = bool(point.fixed.any())
         self._labels = {i: _bins(self._theta(i), self._moving(i)) for i in range(len(point.tensors))}
         self._rms = [_rms(self._claim(i)) for i in range(len(point.tensors))]
         self._scales = [_rms(self._theta(i)) for i in range(len(point.tensors))]
 
-    def _fresh(self) -> NDArray[Any]:
+    def _fresh(self) -> Stage:
         shape = (self._rows, self.point.theta.size) if self._rows else self.point.theta.shape
-        return np.empty(shape, self.point.theta.dtype)
+        return self._make(shape, self.point.theta.dtype)
+
+    def _empty(self) -> NDArray[Any]:
+        """The working vector; another one where the cost kept the last."""
+        if self._stage.kept:
+            self._stage = self._fresh()
+        return self._stage.work
 
     def __getstate__(self) -> tuple[Point, Any, int]:
-        return self.point, self._evaluate, self._rows
+        return self.point, self._make, self._rows
 
     def __setstate__(self, state: tuple[Point, Any, int]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
     def replica(self) -> "ArrayProblem":
         """The same problem with working memory of its own, for a thread."""
-        other = copy.copy(self)
-        other._work = self._fresh()
-        other._directions = OrderedDict()
+        other = object.__new__(ArrayProblem)
+        other.__dict__.update(self.__dict__)
+        other._stage = self._fresh()
+        other._term = np.empty_like(self._term)
+        other._scratch = np.empty_like(self._scratch)
+        other._directions, other._kept, other._drawn = OrderedDict(), 0, OrderedDict()
         return other
 
     @property
@@ -116,7 +144,8 @@ class ArrayProblem:
 
     def _claim(self, tensor: int) -> NDArray[np.float64]:
         part = self._slice(tensor)
-        return np.where(self.point.fixed[part], 0.0, self.point.claim[part])
+        claim = self.point.claim[part]
+        return np.where(self.point.fixed[part], 0.0, claim) if self._still else claim
 
     def _moving(self, tensor: int) -> NDArray[np.bool_]:
         return ~self.point.fixed[self._slice(tensor)]
@@ -125,6 +154,9 @@ class ArrayProblem:
         """Norms and scales of one tensor."""
         theta, claim, moving = self._theta(tensor), self._claim(tensor), self._moving(tensor)
         labels = self._labels[tensor]
+        if labels is None and not self._still:
+            whole = ((-1, self._scales[tensor], theta.size),)
+            return Stats(self._scales[tensor], _norm(claim), self._rms[tensor], whole, theta.size)
         if labels is None:
             bins: tuple[tuple[int, float, int], ...] = ((-1, _rms(theta[moving]), int(moving.sum())),)
         else:
@@ -145,51 +177,51 @@ class ArrayProblem:
 
         The shape is always the same, as the last bits of a batched cost depend on it.
         """
-        found = [self._blank(ray) for ray in rays]
+        found = [self._blank(ray, self._numbers(ray.direction)) for ray in rays]
         steps = [(i, k) for i, ray in enumerate(rays) for k in range(len(ray.steps))]
         for first in range(0, len(steps), self._rows):
             chunk = steps[first : first + self._rows]
-            if sys.getrefcount(self._work) > self._free:
-                self._work = self._fresh()
+            work = self._empty()
             for row, (i, k) in enumerate(chunk):
                 numbers = self._numbers(rays[i].direction)
-                found[i].claimed[k] = self._displace(numbers, rays[i].steps[k], self._work[row])
-            self._work[len(chunk) :] = self.point.theta
-            costs = self._evaluate(self._work)
+                found[i].claimed[k] = self._displace(numbers, rays[i].steps[k], work[row])
+            work[len(chunk) :] = self.point.theta
+            del work
+            costs = self._stage.cost()
             for row, (i, k) in enumerate(chunk):
                 found[i].costs[k] = costs[row]
         return found
 
-    def _blank(self, ray: Ray) -> Samples:
-        numbers, dtype, count = self._numbers(ray.direction), self.point.theta.dtype, len(ray.steps)
+    def _blank(self, ray: Ray, numbers: "_Numbers") -> Samples:
+        dtype, count = self.point.theta.dtype, len(ray.steps)
         magnitude = np.abs(np.asarray(ray.steps)) * numbers.magnitude
         return Samples(np.empty(count, dtype), np.empty(count, dtype), magnitude, numbers.slope)
 
     def _line(self, ray: Ray) -> Samples:
         numbers = self._numbers(ray.direction)
-        found = self._blank(ray)
+        found = self._blank(ray, numbers)
         for i, step in enumerate(ray.steps):
-            if sys.getrefcount(self._work) > self._free:  # the cost kept it: it is the cost's now
-                self._work = self._fresh()
-            found.claimed[i] = self._displace(numbers, step, self._work)
-            found.costs[i] = self._evaluate(self._work)
+            found.claimed[i] = self._displace(numbers, step, self._empty())
+            found.costs[i] = self._stage.cost()
         return found
 
     def _displace(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
         """Fills a vector with the displaced parameters; returns claimed . displacement."""
         theta, claim = self._base, self.point.claim
-        total = theta.dtype.type(0.0)
+        total, size = theta.dtype.type(0.0), theta.dtype.type(step)
         done = 0
         for start, stop, values, native in numbers.runs:
             work[done:start] = theta[done:start]
             for low in range(start, stop, PIECE):
                 high = min(low + PIECE, stop)
                 moved = work[low:high]
-                np.multiply(values[low - start : high - start], theta.dtype.type(step), out=moved)
-                np.add(moved, theta[low:high], out=moved)
+                base, shift = theta[low:high], self._scratch[: high - low]
+                np.multiply(values[low - start : high - start], size, out=moved)
+                np.add(moved, base, out=moved)
                 if native is not None:
                     moved[...] = moved.astype(native)
-                total += np.dot(claim[low:high], moved - theta[low:high])
+                np.subtract(moved, base, out=shift)
+                total += np.dot(claim[low:high], shift)
             done = stop
         work[done:] = theta[done:]
         if self._infinite.size:
@@ -198,30 +230,64 @@ class ArrayProblem:
 
     def _numbers(self, direction: Direction) -> "_Numbers":
         """The direction as numbers, kept for the next rounds."""
-        found = self._directions.pop(direction, None)
-        if found is None:
-            found = self._draw(direction)
-        self._directions[direction] = found
-        while sum(kept.size for kept in self._directions.values()) > KEPT and len(self._directions) > 1:
-            self._directions.popitem(last=False)
+        key = direction.seeds, len(direction.parts), direction.parts[0]  # the hash of hundreds of parts takes a while
+        known = self._directions.get(key)
+        if known is not None and (known[0] is direction or known[0] == direction):
+            self._directions.move_to_end(key)
+            return known[1]
+        found = self._draw(direction)
+        if known is not None:
+            self._kept -= known[1].size
+        self._directions[key] = direction, found
+        self._directions.move_to_end(key)
+        self._kept += found.size
+        while self._kept > KEPT and len(self._directions) > 1:
+            self._kept -= self._directions.popitem(last=False)[1][1].size
         return found
 
     def _draw(self, direction: Direction) -> "_Numbers":
         runs: list[tuple[int, int, NDArray[np.float64], np.dtype[Any] | None]] = []
         slope = magnitude = 0.0
-        for first, last, parts in self._spans(direction.parts):
+        for start, stop, unit, weights, native in self._runs(direction.parts):
+            raw = np.ones(stop - start) if unit else self._normals(direction.seeds, start, stop)
+            values = np.empty(stop - start)
+            for low in range(0, len(values), PIECE):
+                piece = values[low : low + PIECE]
+                np.multiply(raw[low : low + PIECE], weights[low : low + PIECE], out=piece)
+                term = self._term[: len(piece)]
+                np.multiply(self.point.claim[start + low : start + low + len(piece)], piece, out=term)
+                slope += float(term.sum())
+                magnitude += float(np.abs(term, out=term).sum())
+            runs.append((start, stop, values, native))
+        return _Numbers(tuple(runs), slope, magnitude)
+
+    def _normals(self, seeds: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
+        """Normal numbers, kept as several directions may weigh the same ones differently."""
+        key = seeds, start, stop
+        found = self._drawn.get(key)
+        if found is None:
+            found = self._drawn[key] = normals(seeds, start, stop)
+            while len(self._drawn) > 1 and sum(map(len, self._drawn.values())) > KEPT:
+                self._drawn.popitem(last=False)
+        return found
+
+    def _runs(self, parts: tuple[Part, ...]) -> "list[_Run]":
+        """Where directions with these parts move, and their weights there; kept, as seeds change more often."""
+        if self._pattern[0] is parts or self._pattern[0] == parts:
+            return self._pattern[1]
+        runs: list[_Run] = []
+        for first, last, members in self._spans(parts):
             start, stop = self._bounds(first)[0], self._bounds(last)[1]
-            unit = first.weighting is Weighting.UNIT
-            values = np.ones(stop - start) if unit else normals(direction.seeds, start, stop)
-            for low, high, members in self._by_tensor(parts):
-                self._weigh(members, values[low - start : high - start])
+            weights = np.ones(stop - start)
+            for low, high, alike in self._by_tensor(members):
+                self._weigh(alike, weights[low - start : high - start])
             fixed = self.point.fixed[start:stop]
             if fixed.any():
-                values[fixed] = 0.0
-            slope += float(self.point.claim[start:stop] @ values)
-            magnitude += float(np.abs(self.point.claim[start:stop]) @ np.abs(values))
-            runs.append((start, stop, values, self.point.native[first.tensor]))
-        return _Numbers(tuple(runs), slope, magnitude)
+                weights[fixed] = 0.0
+            unit = first.weighting is Weighting.UNIT
+            runs.append((start, stop, unit, weights, self.point.native[first.tensor]))
+        self._pattern = parts, runs
+        return runs
 
     def _bounds(self, part: Part) -> tuple[int, int]:
         record = self.point.tensors[part.tensor]
@@ -276,6 +342,10 @@ class ArrayProblem:
             values *= part.weight
 
 
+#: A run of coordinates: start, stop, whether it is exact ones in place of random numbers, weights, dtype to round to.
+_Run = tuple[int, int, bool, NDArray[np.float64], np.dtype[Any] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Numbers:
     """A direction as numbers: runs of coordinates (start, stop, values, dtype to round to)."""
@@ -286,22 +356,30 @@ class _Numbers:
 
     @property
     def size(self) -> int:
-        return sum(stop - start for start, stop, _, _ in self.runs)
+        return ENTRY + sum(stop - start for start, stop, _, _ in self.runs)
 
 
 def _norm(values: NDArray[np.floating]) -> float:
     """2-norm without overflow or underflow."""
+    if values.dtype == np.float64:
+        squares = float(np.dot(values, values))
+        if 1e-200 < squares < 1e200:
+            return math.sqrt(squares)
     top = float(np.max(np.abs(values), initial=0.0))
-    if top == 0.0 or not np.isfinite(top):
+    if top == 0.0 or not math.isfinite(top):
         return top
     scaled = (values / top).astype(np.float64)
-    return top * float(np.sqrt(scaled @ scaled))
+    return top * math.sqrt(float(scaled @ scaled))
 
 
 def _rms(values: NDArray[np.floating]) -> float:
     """Root mean square of the finite non-zero values; 0 where there are none."""
-    usable = values[np.isfinite(values) & (values != 0)]
-    return _norm(usable) / float(np.sqrt(usable.size)) if usable.size else 0.0
+    norm = _norm(values)
+    if not math.isfinite(norm):
+        values = values[np.isfinite(values)]
+        norm = _norm(values)
+    count = np.count_nonzero(values)
+    return norm / math.sqrt(count) if count else 0.0
 
 
 def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.int8] | None:
@@ -312,10 +390,12 @@ def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.
     """
     size = np.abs(theta.astype(np.float64))
     usable = size[moving & (size > 0) & np.isfinite(size)]
-    if usable.size < 2:
+    if usable.size < 2 or usable.max() <= SPAN * usable.min():
+        return None
+    smallest = np.partition(usable, 1)[:2]
+    if usable.max() <= SPAN * smallest[1] and usable.max() <= LONE * smallest[0]:
         return None
     low, high = np.quantile(usable, [0.01, 0.99])
-    smallest = np.partition(usable, 1)[:2]
     if high <= SPAN * low or (high <= SPAN * smallest[1] and high <= LONE * smallest[0]):
         return None
     top = np.log10(_rms(usable))

@@ -111,7 +111,7 @@ class Outcome:
 
 @dataclass
 class Seeds:
-    """Seeds of directions, each used once."""
+    """Seeds of directions, each used once by tensors judged together."""
 
     base: int
     used: int = 0
@@ -120,6 +120,10 @@ class Seeds:
         """The next few."""
         self.used += count
         return [self.base * 1_000_003 + self.used - count + i for i in range(count)]
+
+    def first(self, count: int) -> list[int]:
+        """The first few once more, for directions of another weighting."""
+        return [self.base * 1_000_003 + i for i in range(count)]
 
 
 @dataclass(frozen=True)
@@ -151,12 +155,13 @@ class Judge:
         """
         unit = span(blocks)
         step = start or self._start(aim, unit)
+        pattern = self.direction(blocks, ())
         probes: list[Estimate] = []
         seeds: list[int] = []
         outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
         while len(probes) < MAX_PROBES:
             fresh = self.seeds.take(2 if len(probes) == 1 else 1)
-            rays = [self.direction(blocks, [seed]) for seed in fresh]
+            rays = [Direction((seed,), pattern.parts) for seed in fresh]
             target = 0.0 if aim.zero else aim.aim / BAR_SHARE * unit
             found = self.reference.measure(rays, target, step)
             if not probes and found[0].measured and not self.reference.noise.constant:

@@ -200,9 +200,10 @@ def equalised(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int]) 
         aim = claimed[group[0].tensor].aim
         look = replace(aim, wrong=aim.tolerance, aim=aim.tolerance)
         unit = span(group)
-        seeds = even.seeds.take(3)
+        seeds = even.seeds.first(3)  # numbers that are drawn already: each bound holds by itself
         target = look.aim / 5.0 * unit
-        rays = [even.direction(group, [s]) for s in seeds]
+        pattern = even.direction(group, ())
+        rays = [replace(pattern, seeds=(seed,)) for seed in seeds]
         probes = [scaled(p, unit) for p in even.reference.measure(rays, target, even.start(target))]
         suspicious = any(p.measured and abs(p.mismatch) - p.bar > look.tolerance / 3.0 for p in probes)
         if suspicious:
