@@ -21,7 +21,7 @@ from gradproof._adapters.numpy import Call, open_session
 from gradproof._evaluation import Meter
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
-from gradproof._records import Direction, Ray
+from gradproof._records import Direction
 from gradproof._verdict.judge import Block, Judge, Seeds, blocks_of, default_scales, grouped, span
 
 SIZES = (20, 16, 12, 8, 3)
@@ -97,14 +97,7 @@ def displacement(place: Place0, direction: Direction) -> Array:
     """A direction as numbers: where a step of 1 along it leads, less the point."""
     problem = place.reference.evaluator.problem
     assert isinstance(problem, ArrayProblem)
-    seen: list[Array] = []
-
-    def record(theta: Array) -> float:
-        seen.append(theta.copy())
-        return 0.0
-
-    ArrayProblem(problem.point, record).lines([Ray(direction, (1.0,))])
-    moved: Array = seen[0] - problem.point.theta
+    moved: Array = problem.displaced(direction, 1.0) - problem.point.theta
     return moved
 
 

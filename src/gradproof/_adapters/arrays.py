@@ -8,7 +8,7 @@ gets another.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -90,7 +90,7 @@ class ArrayProblem:
         self._directions: OrderedDict[Any, tuple[Direction, _Numbers]] = OrderedDict()
         self._kept = 0
         self._drawn: OrderedDict[tuple[tuple[int, ...], int, int], NDArray[np.float64]] = OrderedDict()
-        self._pattern: tuple[tuple[Part, ...], list[_Run]] = ((), [])
+        self._pattern: tuple[tuple[Part, ...], tuple[_Piece, ...]] = ((), ())
         # Infinite parameters (masks) stay put; their displacement is 0 and not inf - inf.
         self._infinite = np.flatnonzero(~np.isfinite(point.theta))
         self._base = np.where(np.isfinite(point.theta), point.theta, 0) if self._infinite.size else point.theta
@@ -205,25 +205,30 @@ class ArrayProblem:
             found.costs[i] = self._stage.cost()
         return found
 
+    def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
+        """All coordinates after a step along a direction."""
+        work: NDArray[Any] = np.empty_like(self.point.theta)
+        self._displace(self._numbers(direction), step, work)
+        return work
+
     def _displace(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
         """Fills a vector with the displaced parameters; returns claimed . displacement."""
-        theta, claim = self._base, self.point.claim
-        total, size = theta.dtype.type(0.0), theta.dtype.type(step)
+        theta, number = self._base, self._base.dtype.type
+        total = number(0.0)
         done = 0
-        for start, stop, values, native in numbers.runs:
-            work[done:start] = theta[done:start]
-            for low in range(start, stop, PIECE):
-                high = min(low + PIECE, stop)
-                moved = work[low:high]
-                base, shift = theta[low:high], self._scratch[: high - low]
-                np.multiply(values[low - start : high - start], size, out=moved)
-                np.add(moved, base, out=moved)
-                if native is not None:
-                    moved[...] = moved.astype(native)
-                np.subtract(moved, base, out=shift)
-                total += np.dot(claim[low:high], shift)
-            done = stop
-        work[done:] = theta[done:]
+        for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True):
+            if done < piece.start:
+                work[done : piece.start] = theta[done : piece.start]
+            done = piece.stop
+            moved, shift = work[piece.start : done], self._scratch[: done - piece.start]
+            np.multiply(values, number(step) * factor, out=moved)
+            np.add(moved, piece.theta, out=moved)
+            if piece.native is not None:
+                moved[...] = moved.astype(piece.native)
+            np.subtract(moved, piece.theta, out=shift)
+            total += np.dot(piece.claim, shift)
+        if done < theta.size:
+            work[done:] = theta[done:]
         if self._infinite.size:
             work[self._infinite] = self.point.theta[self._infinite]
         return total
@@ -246,20 +251,25 @@ class ArrayProblem:
         return found
 
     def _draw(self, direction: Direction) -> "_Numbers":
-        runs: list[tuple[int, int, NDArray[np.float64], np.dtype[Any] | None]] = []
+        pieces = self._pieces(direction.parts)
+        values: list[tuple[NDArray[np.float64], float]] = []
         slope = magnitude = 0.0
-        for start, stop, unit, weights, native in self._runs(direction.parts):
-            raw = np.ones(stop - start) if unit else self._normals(direction.seeds, start, stop)
-            values = np.empty(stop - start)
-            for low in range(0, len(values), PIECE):
-                piece = values[low : low + PIECE]
-                np.multiply(raw[low : low + PIECE], weights[low : low + PIECE], out=piece)
-                term = self._term[: len(piece)]
-                np.multiply(self.point.claim[start + low : start + low + len(piece)], piece, out=term)
-                slope += float(term.sum())
-                magnitude += float(np.abs(term, out=term).sum())
-            runs.append((start, stop, values, native))
-        return _Numbers(tuple(runs), slope, magnitude)
+        run, raw = -1, np.empty(0)
+        for piece in pieces:
+            if piece.run[0] != run:
+                run, unit = piece.run[0], piece.unit
+                raw = np.ones(piece.run[1] - run) if unit else self._normals(direction.seeds, *piece.run)
+            own, factor = raw[piece.start - run : piece.stop - run], 1.0
+            if isinstance(piece.weights, float):
+                factor = piece.weights
+            else:
+                own = own * piece.weights
+            term = self._term[: len(own)]
+            np.multiply(piece.claim, own, out=term)
+            slope += factor * float(term.sum())
+            magnitude += abs(factor) * float(np.abs(term, out=term).sum())
+            values.append((own, factor))
+        return _Numbers(pieces, tuple(values), slope, magnitude)
 
     def _normals(self, seeds: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
         """Normal numbers, kept as several directions may weigh the same ones differently."""
@@ -271,23 +281,58 @@ class ArrayProblem:
                 self._drawn.popitem(last=False)
         return found
 
-    def _runs(self, parts: tuple[Part, ...]) -> "list[_Run]":
+    def _pieces(self, parts: tuple[Part, ...]) -> "tuple[_Piece, ...]":
         """Where directions with these parts move, and their weights there; kept, as seeds change more often."""
         if self._pattern[0] is parts or self._pattern[0] == parts:
             return self._pattern[1]
-        runs: list[_Run] = []
+        pieces: list[_Piece] = []
         for first, last, members in self._spans(parts):
             start, stop = self._bounds(first)[0], self._bounds(last)[1]
-            weights = np.ones(stop - start)
-            for low, high, alike in self._by_tensor(members):
-                self._weigh(alike, weights[low - start : high - start])
-            fixed = self.point.fixed[start:stop]
-            if fixed.any():
-                weights[fixed] = 0.0
-            unit = first.weighting is Weighting.UNIT
-            runs.append((start, stop, unit, weights, self.point.native[first.tensor]))
-        self._pattern = parts, runs
-        return runs
+            native, unit = self.point.native[first.tensor], first.weighting is Weighting.UNIT
+            for low, high, weights in self._cut(self._by_tensor(members)):
+                base, claim = self._base[low:high], self.point.claim[low:high]
+                pieces.append(_Piece(low, high, weights, base, claim, native, unit, (start, stop)))
+        self._pattern = parts, tuple(pieces)
+        return self._pattern[1]
+
+    def _cut(
+        self, tensors: Sequence[tuple[int, int, list[Part]]]
+    ) -> Iterator[tuple[int, int, float | NDArray[np.float64]]]:
+        """Neighbouring coordinates in pieces: small tensors together, large ones in several."""
+        together: list[tuple[int, int, list[Part]]] = []
+        for low, high, members in [*tensors, (-1, -1, [])]:
+            if together and (high < 0 or high - together[0][0] > PIECE):
+                yield self._joined(together)
+                together = []
+            if high - low <= PIECE:
+                together.append((low, high, members))
+                continue
+            weights = self._weights(low, high, members)
+            for start in range(low, high, PIECE):
+                stop = min(start + PIECE, high)
+                yield start, stop, weights if isinstance(weights, float) else weights[start - low : stop - low]
+
+    def _joined(self, tensors: Sequence[tuple[int, int, list[Part]]]) -> tuple[int, int, float | NDArray[np.float64]]:
+        start, stop = tensors[0][0], tensors[-1][1]
+        found = [self._weights(low, high, members) for low, high, members in tensors]
+        if len(found) == 1:
+            return start, stop, found[0]
+        weights = np.empty(stop - start)
+        for (low, high, _), own in zip(tensors, found, strict=True):
+            weights[low - start : high - start] = own
+        return start, stop, weights
+
+    def _weights(self, low: int, high: int, members: list[Part]) -> float | NDArray[np.float64]:
+        """The weights of one tensor's elements; one number where they are all alike."""
+        part = members[0]
+        binned = part.bin >= 0 and self._labels[part.tensor] is not None
+        if part.weighting in (Weighting.PLAIN, Weighting.UNIT) and not binned and not self._still:
+            return float(part.weight)
+        weights = np.ones(high - low)
+        self._weigh(members, weights)
+        if self._still:
+            weights[self.point.fixed[low:high]] = 0.0
+        return weights
 
     def _bounds(self, part: Part) -> tuple[int, int]:
         record = self.point.tensors[part.tensor]
@@ -342,21 +387,43 @@ class ArrayProblem:
             values *= part.weight
 
 
-#: A run of coordinates: start, stop, whether it is exact ones in place of random numbers, weights, dtype to round to.
-_Run = tuple[int, int, bool, NDArray[np.float64], np.dtype[Any] | None]
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Neighbouring coordinates that directions with the same parts move.
+
+    Attributes:
+        start: the first of them.
+        stop: their end.
+        weights: what random numbers are multiplied with there.
+        theta: the parameters there.
+        claim: the claimed gradient there.
+        native: dtype to round to, or None.
+        unit: whether exact ones stand in place of random numbers.
+        run: start and end of what is drawn in one go.
+    """
+
+    start: int
+    stop: int
+    weights: float | NDArray[np.float64]
+    theta: NDArray[np.floating]
+    claim: NDArray[np.float64]
+    native: np.dtype[Any] | None
+    unit: bool
+    run: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """A direction as numbers: runs of coordinates (start, stop, values, dtype to round to)."""
+    """A direction as numbers: for each piece values and a factor on them."""
 
-    runs: tuple[tuple[int, int, NDArray[np.float64], np.dtype[Any] | None], ...]
+    pieces: tuple[_Piece, ...]
+    values: tuple[tuple[NDArray[np.float64], float], ...]
     slope: float
     magnitude: float
 
     @property
     def size(self) -> int:
-        return ENTRY + sum(stop - start for start, stop, _, _ in self.runs)
+        return ENTRY + sum(piece.stop - piece.start for piece in self.pieces)
 
 
 def _norm(values: NDArray[np.floating]) -> float:
