@@ -109,18 +109,25 @@ class Session:
         call = replace(self.call, grads=None, params=None)
         return self if self.frozen is not None else replace(self, call=call, start=Snapshot(()))
 
-    def claims(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
+    def claims(self, theta: NDArray[Any], *, native: bool = False, after_cost: bool = False) -> Claims:
         """The claimed gradient at a point; where it was given as arrays, those arrays.
 
         A callable is called right after the cost, under the same random state, as some costs leave behind what the
         gradient needs.
+
+        Args:
+            theta: the point.
+            native: whether the functions are given the user's own dtypes.
+            after_cost: whether the cost was evaluated right there and just now.
         """
         grads = self.call.grads
         if not self.callable_grads:
             return read_claims(grads, self.caller.structure, self.tensors)
         if self.frozen is not None:
             self.frozen.restore()
-        if self.rows:
+        if after_cost and grads is not True:
+            pass
+        elif self.rows:
             self.at_point(theta)
         else:
             returned = self.caller.call(self.call.cost, theta.copy(), native=native)

@@ -248,17 +248,11 @@ def span(blocks: Sequence[Block]) -> float:
 
 def scaled(estimate: Estimate, unit: float) -> Estimate:
     """An estimate in units of the claims' norms."""
-    return replace(
-        estimate,
-        mismatch=estimate.mismatch / unit,
-        bar=estimate.bar / unit,
-        slope=estimate.slope / unit,
-        noise=estimate.noise / unit,
-        truncation=estimate.truncation / unit,
-        kink=estimate.kink / unit,
-        kink_here=estimate.kink_here / unit,
-        hidden=estimate.hidden / unit,
-    )
+    return Estimate(
+        estimate.mismatch / unit, estimate.bar / unit, estimate.slope / unit, estimate.step, estimate.noise / unit,
+        estimate.truncation / unit, estimate.kink / unit, estimate.kink_here / unit, estimate.hidden / unit,
+        estimate.jump, estimate.evaluations,
+    )  # fmt: skip
 
 
 def rounding_step(sigma: float, target: float) -> float:
@@ -297,7 +291,7 @@ def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
     kinked = any(p.kink > 0.0 for p in probes)
     penalty = KINK_PENALTY * _rms([p.kink_here for p in probes])
     penalty += HIDDEN_PENALTY * _rms([p.hidden for p in probes]) if kinked else 0.0
-    sure, _ = norm_interval(sizes, [bar + penalty for bar in bars], aim.alpha)
+    sure = norm_interval(sizes, [bar + penalty for bar in bars], aim.alpha)[0] if penalty else low
     if kinked and _rms(sizes) < KINK_MARGIN * _rms(bars):
         sure = 0.0
     reference = _rms([p.slope - p.mismatch for p in probes])
