@@ -117,7 +117,9 @@ def groups(place: Place0) -> Iterator[tuple[tuple[Block, ...], bool]]:
     stats = [claimed.stats for claimed in place.claimed]
     scales = default_scales(stats)
     alone = [blocks_of(i, s, scales[i], zero=s.claim == 0) for i, s in enumerate(stats)]
-    yield from ((group, False) for group in grouped([b for i, bs in enumerate(alone) if stats[i].claim for b in bs]))
+    easy = Judge(place.reference, Seeds(0)).easy(place.claimed[0].aim)
+    ordinary = [b for i, bs in enumerate(alone) if stats[i].claim for b in bs]
+    yield from ((group, False) for group in grouped(ordinary, easy=easy))
     yield from (((block,), stats[i].claim == 0) for i, blocks in enumerate(alone) for block in blocks)
 
 
