@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Iterator
 
-from . import convolution, course, softmax
+from . import attention, convolution, course, embedding, normed, recurrent, softmax
 from .base import Model, Planted
 
 __all__ = ["Model", "Planted", "everything"]
+
+#: Hidden activations of the networks whose backward pass goes through a sequence, a norm or a table.
+FURTHER = ("tanh", "relu", "sigmoid")
 
 
 def everything(seed: int = 0, sizes: Collection[str] = ("small", "medium", "large")) -> Iterator[Planted]:
@@ -15,3 +18,8 @@ def everything(seed: int = 0, sizes: Collection[str] = ("small", "medium", "larg
             for size in network.SIZES:
                 if size in sizes:
                     yield from network.planted(seed, activation, size)
+    for module in (recurrent, normed, attention, embedding):
+        for activation in FURTHER:
+            for number, size in enumerate(("small", "medium", "large")):
+                if size in sizes:
+                    yield from module.planted(seed, activation, number)

@@ -4,6 +4,7 @@ The decision behind it: this is the course notes' loop with a ladder in place of
 exhaustive method does everywhere, and what the automatic one does where a wrong tensor is small.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from gradproof._problem import Problem
 from gradproof._records import Component, Direction, Estimate, Part, Tensor, Weighting
-from gradproof._reference import Reference
+from gradproof._reference import Reference, next_step
 
 #: Coordinates measured side by side: enough for a batch to pay, few enough that a budget is met closely.
 BATCH = 256
@@ -48,7 +49,7 @@ class Measured:
 def measure_components(
     reference: Reference, tensor: int, coordinates: Sequence[int], scale: float, target: float
 ) -> Iterator[Measured]:
-    """Measures coordinates of one tensor in batches.
+    """Measures coordinates of one tensor in batches, the first one alone, as it tells the others where to start.
 
     Args:
         reference: where slopes come from.
@@ -58,12 +59,15 @@ def measure_components(
         target: error bar to aim at, in units of the gradient.
     """
     step = None
-    for first in range(0, len(coordinates), BATCH):
-        batch = list(coordinates[first : first + BATCH])
+    edges = [0, *range(1, len(coordinates), BATCH), len(coordinates)]
+    for first, last in itertools.pairwise(edges if coordinates else ()):
+        batch = list(coordinates[first:last])
         rays = [Direction((), (Part(tensor, scale, Weighting.UNIT, start=c, stop=c + 1),)) for c in batch]
         raw = reference.measure(rays, target * scale, step)
         estimates = tuple(_unscaled(e, scale) for e in raw)
         yield Measured(tensor, np.array(batch, dtype=np.intp), estimates)
+        if first == 0 and raw[0].measured and raw[0].kink == 0.0 and raw[0].step > reference.noise.step:
+            step = next_step(raw[0])
 
 
 def _unscaled(estimate: Estimate, scale: float) -> Estimate:

@@ -48,7 +48,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         if not session.callable_grads:
             reason = "the claimed gradient was computed under other random numbers; pass a function as grads"
             return _nothing(work, session.claims(session.theta), reason)
-    claims = work.session.claims(work.session.theta)
+    claims = work.session.claims(work.session.theta, after_cost=True)
     work.notes += claims.notes
     findings = [*claims.findings]
     tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
