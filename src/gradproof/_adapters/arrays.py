@@ -274,6 +274,8 @@ class ArrayProblem:
             values *= weights
         elif part.weight != 1.0:
             values *= part.weight
+        if part.region is not None:
+            values *= _region_weights(part, self.point.tensors[part.tensor])
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,15 @@ class _Numbers:
     @property
     def size(self) -> int:
         return sum(stop - start for start, stop, _, _ in self.runs)
+
+
+def _region_weights(part: Part, tensor: Tensor) -> NDArray[np.float64]:
+    """The weights of a part's region on the coordinates that it covers; both of a complex element weigh alike."""
+    assert part.region is not None
+    weights = part.region.weights(tensor.shape).ravel()
+    if tensor.complex:
+        weights = np.repeat(weights, 2)
+    return weights[part.start : tensor.size if part.stop < 0 else part.stop]
 
 
 def _norm(values: NDArray[np.floating]) -> float:
