@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradproof._localisation.hulls import hull
-from gradproof._localisation.probes import Probes, Reading, volume
+from gradproof._localisation.probes import Probes, Reading
 from gradproof._localisation.samples import Sampled, all_wrong, spread
 from gradproof._localisation.syndromes import indices
 from gradproof._records import Box, Region
@@ -21,6 +21,8 @@ MOST = 16
 FIRST, SHORT = 4, 16
 #: Share of wrong elements above which every line of a short axis is looked at though the first ones are all wrong.
 DENSE = 0.6
+#: And the share below which even lines that are all wrong are worth going through one by one.
+SPARSE = 0.15
 #: Elements measured in each line, and in a product of lines.
 IN_LINE, IN_PRODUCT = 6, 8
 #: A product of up to this many elements is measured one by one.
@@ -66,18 +68,13 @@ def gathered(search: Search, box: Box, whole: Reading) -> tuple[Region, bool]:
         places = indices(search.probes, pieces) if len(box) > 1 else [[line] for line in lines]
         if all(None not in place for place in places):
             return Region(tuple(_element(place) for place in places)), True
-        if any(None not in place for place in places):
-            found = _line_by_line(search, pieces, places)
-            if found is not None:
-                return Region(tuple(found)), True
-        else:
+        product = _boxes(box, chosen)
+        if all(None in place for place in places):
             product = _product(search, box, chosen, order[order.index(axis) + 1 :], whole)
             if all_wrong(search.probes, search.sampled, spread(product, search.probes.shape, IN_PRODUCT, search.rng)):
                 return product, True
-            found = _one_by_one(search, product) or _line_by_line(search, pieces, places)
-            if found is not None:
-                return Region(tuple(found)), True
-        return _boxes(box, chosen), False
+        found = _one_by_one(search, product) or _line_by_line(search, pieces, places)
+        return (product, False) if found is None else (Region(tuple(found)), True)
     return Region((box,)), False
 
 
@@ -94,7 +91,8 @@ def _lines(search: Search, box: Box, axis: int, whole: Reading) -> dict[int, Rea
         rest = [line for line in lines if line not in known]
         known |= dict(zip(rest, _measure(search, box, axis, [[line] for line in rest]), strict=True))
         wrong = {line: known[line] for line in lines if not known[line].clean}
-        return wrong if len(wrong) < len(lines) else None
+        sparse = len(lines) <= FIRST and search.share < SPARSE
+        return wrong if len(wrong) < len(lines) or sparse else None
     groups = [(lines, whole)]
     while groups and any(len(group) > 1 for group, _ in groups):
         if len(groups) > MOST:
@@ -125,16 +123,20 @@ def _measure(search: Search, box: Box, axis: int, groups: Sequence[list[int]]) -
 def _line_by_line(
     search: Search, pieces: Sequence[tuple[Box, Reading]], places: Sequence[Sequence[int | None]]
 ) -> list[Box] | None:
-    """What is wrong on each line, an element or a box; None where a line is only wrong in parts."""
-    found = []
+    """What is wrong on each line, as boxes; None where they are too many on one of them."""
+    found: list[Box] = []
     for (box, seen), place in zip(pieces, places, strict=True):
         if None not in place:
             found.append(_element(place))
             continue
         part = hull(search.probes, box, seen)
-        if not all_wrong(search.probes, search.sampled, spread(Region((part,)), search.probes.shape, IN_LINE, search.rng)):
+        if all_wrong(search.probes, search.sampled, spread(Region((part,)), search.probes.shape, IN_LINE, search.rng)):
+            found.append(part)
+            continue
+        region, solid = gathered(search, part, seen)
+        if not solid:
             return None
-        found.append(part)
+        found += region.boxes
     return found
 
 
@@ -194,8 +196,3 @@ def _element(place: Sequence[int | None]) -> Box:
 
 def _put(box: Box, axis: int, new: tuple[int, int, int]) -> Box:
     return (*box[:axis], new, *box[axis + 1 :])
-
-
-def total_volume(region: Region) -> int:
-    """Number of elements of boxes that do not overlap."""
-    return sum(volume(box) for box in region.boxes)

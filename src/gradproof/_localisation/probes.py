@@ -22,6 +22,8 @@ SHARP = 0.03
 SHARP_ELEMENT = 0.05
 #: Error bar to aim at, relative to scale x norm of the claim.
 AIM = 2e-9
+#: And relative to the mismatch, where that is large.
+FINE = 2e-8
 #: Where kinks or noise keep the bars above that, this share of the mismatch will do.
 ENOUGH = 1e-6
 #: Rounding of a claim in lower precision, in units of that precision.

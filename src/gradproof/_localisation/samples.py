@@ -35,13 +35,13 @@ class Sampled:
     idle: set[int] = field(default_factory=set)
 
     @property
-    def count(self) -> int:
-        """How many were measured."""
-        return len(self.wrong) + len(self.right) + len(self.unclear) + len(self.idle)
+    def done(self) -> set[int]:
+        """All that were measured."""
+        return self.wrong | self.right | self.unclear | self.idle
 
     def measure(self, probes: Probes, elements: Sequence[int]) -> None:
         """Measures elements that were not measured yet."""
-        done = self.wrong | self.right | self.unclear | self.idle
+        done = self.done
         fresh = [element for element in dict.fromkeys(elements) if element not in done]
         for element, (seen, still) in zip(fresh, probes.elements(fresh), strict=True):
             if seen.bad:

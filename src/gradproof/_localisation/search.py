@@ -112,7 +112,8 @@ def _searched(probes: Probes, trail: Trail) -> Whereabouts:
     checked = checked and tight == box
     trail.boxes.append(tight)
     region = narrowed(probes, tight, whole)
-    if all_wrong(probes, trail.sampled, spread(region, probes.shape, _enough(region), rng)):
+    evenly = spread(region, probes.shape, _enough(region), rng)
+    if all_wrong(probes, trail.sampled, evenly):
         return _found(probes, trail, region, checked=checked and region == Region((box,)))
     spaced = stepped(probes, region.boxes[0], whole)
     if spaced is not None:
@@ -124,7 +125,8 @@ def _searched(probes: Probes, trail: Trail) -> Whereabouts:
     gathering, solid = gathered(search, region.boxes[0], whole)
     if solid:
         return _found(probes, trail, gathering)
-    return _scattered(probes, trail, gathering if region.pattern is Pattern.FULL else region, rng)
+    place = gathering if region.pattern is Pattern.FULL else region
+    return _scattered(probes, trail, place, _more(probes, place, evenly, rng))
 
 
 def _single_lines(probes: Probes, whole: Reading) -> Box:
@@ -176,29 +178,39 @@ def _unknown(probes: Probes, trail: Trail) -> Whereabouts:
     return _whereabouts(probes, trail, mask, (*described(mask, probes.record.name), False))
 
 
+def _more(probes: Probes, region: Region, evenly: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """Elements that were picked by chance alone, and as many more of a region as its share asks for.
+
+    Those that a search picked because something was wrong around them would make the share too large.
+    """
+    inside = np.flatnonzero(region.mask(probes.shape))
+    kept = sorted(set(evenly) & set(inside.tolist()))
+    fresh = [int(element) for element in rng.permutation(inside) if element not in kept]
+    return kept + fresh[: max(0, SCATTERED - len(kept))]
+
+
 def _scattered(
-    probes: Probes, trail: Trail, region: Region | None = None, rng: np.random.Generator | None = None
+    probes: Probes, trail: Trail, region: Region | None = None, chosen: Sequence[int] | None = None
 ) -> Whereabouts:
     """A place that is wrong in parts, with its share as a sample of it tells."""
     region = region or Region((trail.boxes[-1],))
     mask = region.mask(probes.shape)
-    inside = np.flatnonzero(mask)
-    if rng is not None:
-        fresh = rng.permutation(inside)[: max(0, SCATTERED - trail.sampled.count)].tolist()
+    if chosen is None:
+        chosen = sorted(trail.sampled.done)
+    else:
         try:
-            trail.sampled.measure(probes, fresh)
+            trail.sampled.measure(probes, chosen)
             if not _outside_clean(probes, region, OUTSIDE[:1]):
-                mask[...] = True
+                return _unknown(probes, trail)
         except LimitReachedError:
-            pass
-    wrong, right, neither = trail.sampled.within(inside.tolist())
-    if wrong + right + neither == 0:
+            chosen = sorted(set(chosen) & trail.sampled.done)
+    wrong, right, neither = trail.sampled.within(chosen)
+    measured = wrong + right + neither
+    if not measured:
         return _unknown(probes, trail)
     place = described(mask, probes.record.name)[1].removeprefix("all of ")
-    text = f"about {wrong / (wrong + right + neither):.0%} of {place} (scattered)"
-    return _whereabouts(
-        probes, trail, mask, ("scattered", text, False), share(wrong, wrong + right + neither)
-    )
+    text = f"about {wrong / measured:.0%} of {place} (scattered)"
+    return _whereabouts(probes, trail, mask, ("scattered", text, False), share(wrong, measured))
 
 
 def _mask(probes: Probes, elements: set[int]) -> NDArray[np.bool_]:
@@ -214,6 +226,6 @@ def _whereabouts(
     words: tuple[str, str, bool],
     part: tuple[float, float] | None = None,
 ) -> Whereabouts:
-    sampled = len(trail.sampled.wrong), trail.sampled.count
+    sampled = len(trail.sampled.wrong), len(trail.sampled.done)
     verified = _mask(probes, trail.sampled.wrong)
     return Whereabouts(mask, words[0], words[1], words[2], part, sampled, verified, probes.spent)

@@ -7,7 +7,7 @@ line comes back (i + 1) / n times, whatever the mismatch is. So one ratio gives 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gradproof._localisation.probes import ENOUGH, Probes, Reading, Sight
+from gradproof._localisation.probes import ENOUGH, FINE, Probes, Reading, Sight
 from gradproof._records import Box, Region
 
 #: An index may be off by this much before it says nothing, and by that much without being called another one.
@@ -39,7 +39,7 @@ def fixed(probes: Probes) -> tuple[Probes, Reading] | None:
     if _clarity(seen) < HOPELESS:
         return None
     size = abs(seen.value)
-    target = max(probes.sight.target, min(seen.bar, ENOUGH * size)) or ENOUGH * size
+    target = max(probes.sight.target, FINE * size, min(seen.bar, ENOUGH * size))
     return replace(looking, sight=Sight(size, target)), replace(seen, sharp=looking.sharp(size))
 
 
