@@ -4,6 +4,7 @@ The decision behind it: halving costs a few probes for each wrong line, so it is
 are clean. Four lines picked at random tell: if all of them are wrong, the axis is left as it is.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,9 +84,9 @@ def _lines(search: Search, box: Box, axis: int, whole: Reading) -> dict[int, Rea
     lines = list(range(*box[axis]))
     few = sorted(search.rng.permutation(len(lines))[:FIRST].tolist())
     seen = _measure(search, box, axis, [[lines[k]] for k in few])
-    if len(lines) > FIRST and not any(reading.clean for reading in seen):
-        if len(lines) > SHORT or search.share < DENSE:
-            return None
+    all_of_them = len(lines) > FIRST and not any(reading.clean for reading in seen)
+    if all_of_them and (len(lines) > SHORT or search.share < DENSE):
+        return None
     known = {lines[k]: reading for k, reading in zip(few, seen, strict=True)}
     if len(lines) <= SHORT:
         rest = [line for line in lines if line not in known]
@@ -140,9 +141,7 @@ def _line_by_line(
     return found
 
 
-def _product(
-    search: Search, box: Box, chosen: dict[int, list[int]], others: Sequence[int], whole: Reading
-) -> Region:
+def _product(search: Search, box: Box, chosen: dict[int, list[int]], others: Sequence[int], whole: Reading) -> Region:
     """The wrong lines of all axes crossed with each other."""
     for axis in others:
         lines = _lines(search, box, axis, whole)
@@ -174,7 +173,7 @@ def _boxes(box: Box, chosen: dict[int, list[int]]) -> Region:
 
 def runs(lines: Sequence[int]) -> list[tuple[int, int, int]]:
     """Sorted numbers as slices: one where they are evenly spaced, else one for each run of neighbours."""
-    gaps = {b - a for a, b in zip(lines, lines[1:], strict=False)}
+    gaps = {b - a for a, b in itertools.pairwise(lines)}
     if len(gaps) == 1 and len(lines) > 2:
         return [(lines[0], lines[-1] + 1, gaps.pop())]
     found: list[tuple[int, int, int]] = []

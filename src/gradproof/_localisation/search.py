@@ -71,9 +71,7 @@ class Trail:
     boxes: list[Box]
 
 
-def find(
-    reference: Reference, tensor: int, scale: float, claim: float, seed: int, limit: int = 1000
-) -> Whereabouts:
+def find(reference: Reference, tensor: int, scale: float, claim: float, seed: int, limit: int = 1000) -> Whereabouts:
     """Finds the wrong elements of a tensor that was proven wrong.
 
     Args:
@@ -87,7 +85,9 @@ def find(
     bins = reference.evaluator.problem.stats(tensor).bins
     sizes = tuple((label, (rms if len(bins) > 1 else 0.0) or scale) for label, rms, count in bins if count)
     sight = Sight(0.0, AIM * scale * claim)
-    probes = Probes(reference, tensor, scale, claim, seed * 1_000_003 + 64 * tensor, limit, reference.spent, sight, sizes)
+    probes = Probes(
+        reference, tensor, scale, claim, seed * 1_000_003 + 64 * tensor, limit, reference.spent, sight, sizes
+    )
     trail = Trail(Sampled(), [probes.whole])
     try:
         return _every_element(probes, trail) if probes.size <= FEW else _searched(probes, trail)

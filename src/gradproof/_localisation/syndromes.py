@@ -1,7 +1,7 @@
 """The index of a single wrong line, from one probe an axis.
 
 The decision behind it: along the fixed direction with element i of n weighed by (i + 1) / n, a mismatch that lies in one
-line comes back (i + 1) / n times, whatever the mismatch is. So one ratio gives the index, as the syndrome of a code.
+line comes back (i + 1) / n times, whatever the mismatch is. One ratio gives the index, as the syndrome of a code.
 """
 
 from collections.abc import Sequence
@@ -56,9 +56,7 @@ def indices(probes: Probes, boxes: Sequence[tuple[Box, Reading]]) -> list[list[i
     """
     asked = [(k, axis) for k, (box, _) in enumerate(boxes) for axis in range(len(box)) if len(range(*box[axis])) > 1]
     rays = [Region((boxes[k][0],), ramp=axis) for k, axis in asked]
-    found: list[list[int | None]] = [
-        [axis[0] if len(range(*axis)) == 1 else None for axis in box] for box, _ in boxes
-    ]
+    found: list[list[int | None]] = [[axis[0] if len(range(*axis)) == 1 else None for axis in box] for box, _ in boxes]
     for (k, axis), ramped in zip(asked, probes.regions(rays), strict=True):
         place = _index(ramped, boxes[k][1], probes.shape[axis])
         found[k][axis] = place if place is not None and place in range(*boxes[k][0][axis]) else None

@@ -3,6 +3,7 @@
 The decision behind it: the words are read off the mask alone, so that they can never say something else than it does.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -107,7 +108,7 @@ def _indexed(name: str, place: Sequence[int]) -> str:
 
 def _spacing(lines: Sequence[int]) -> int:
     """The even distance of sorted numbers, 1 for a single one; 0 where they are not evenly spaced."""
-    gaps = {b - a for a, b in zip(lines, lines[1:], strict=False)}
+    gaps = {b - a for a, b in itertools.pairwise(lines)}
     if len(lines) == 2 and gaps != {1}:
         return 0
     return 1 if not gaps else gaps.pop() if len(gaps) == 1 else 0
