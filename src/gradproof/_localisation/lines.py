@@ -5,6 +5,7 @@ are clean. Four lines picked at random tell: if all of them are wrong, the axis 
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ SPARSE = 0.15
 IN_LINE, IN_PRODUCT = 6, 8
 #: A product of up to this many elements is measured one by one.
 ONE_BY_ONE = 24
+#: Probes to spend for each halving that one element takes; a scattered place would swallow any number.
+PATIENCE = 6
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,21 @@ class Search:
         sampled: elements measured so far.
         rng: picks lines and elements.
         share: share of wrong elements seen so far in the box.
+        until: evaluations of the whole search after which no further line is looked into.
     """
 
     probes: Probes
     sampled: Sampled
     rng: np.random.Generator
     share: float
+    until: float
+
+    @classmethod
+    def of(cls, probes: Probes, sampled: Sampled, rng: np.random.Generator, region: Region) -> "Search":
+        """A search in a region of which a sample was measured."""
+        wrong, right, _ = sampled.within(np.flatnonzero(region.mask(probes.shape)).tolist())
+        until = probes.spent + PATIENCE * probes.price("regions") * math.log2(probes.size)
+        return cls(probes, sampled, rng, wrong / max(wrong + right, 1), until)
 
 
 def gathered(search: Search, box: Box, whole: Reading) -> tuple[Region, bool]:
@@ -76,7 +88,8 @@ def gathered(search: Search, box: Box, whole: Reading) -> tuple[Region, bool]:
                 return product, True
         found = _one_by_one(search, product) or _line_by_line(search, pieces, places)
         return (product, False) if found is None else (Region(tuple(found)), True)
-    return Region((box,)), False
+    found = _one_by_one(search, Region((box,)))
+    return (Region((box,)), False) if found is None else (Region(tuple(found)), True)
 
 
 def _lines(search: Search, box: Box, axis: int, whole: Reading) -> dict[int, Reading] | None:
@@ -130,6 +143,8 @@ def _line_by_line(
         if None not in place:
             found.append(_element(place))
             continue
+        if search.probes.spent > search.until:
+            return None
         part = hull(search.probes, box, seen)
         if all_wrong(search.probes, search.sampled, spread(Region((part,)), search.probes.shape, IN_LINE, search.rng)):
             found.append(part)

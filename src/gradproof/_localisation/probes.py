@@ -17,7 +17,7 @@ from gradproof._reference import Reference, next_step
 #: A mismatch counts once it exceeds its bar this many times.
 CLEAR = 3.0
 #: A region may be called clean only where its bar is below this share of the whole mismatch.
-SHARP = 0.03
+SHARP = 0.01
 #: The same for single elements, in units of what an average wrong one would show.
 SHARP_ELEMENT = 0.05
 #: Error bar to aim at, relative to scale x norm of the claim.
@@ -94,6 +94,7 @@ class Probes:
         sight: how finely to look.
         bins: (label, root mean square) of its magnitude bins, each of which moves on its own scale.
         steps: where the ladders of regions and of elements should start.
+        prices: what a probe of either kind took last, in evaluations.
     """
 
     reference: Reference
@@ -106,6 +107,7 @@ class Probes:
     sight: Sight
     bins: tuple[tuple[int, float], ...]
     steps: dict[str, float | None] = field(default_factory=dict)
+    prices: dict[str, float] = field(default_factory=dict)
 
     @property
     def record(self) -> Tensor:
@@ -136,6 +138,10 @@ class Probes:
     def spent(self) -> int:
         """Evaluations used by this search."""
         return self.reference.spent - self.began
+
+    def price(self, kind: str) -> float:
+        """Evaluations to expect of a probe of ``"regions"`` or ``"elements"``."""
+        return self.prices.get(kind, EACH)
 
     def regions(self, regions: Sequence[Region], another: int = 0) -> list[Reading]:
         """The mismatch on regions along the fixed direction, or along another one."""
@@ -176,9 +182,11 @@ class Probes:
         return share * ROUNDING * epsilon * self.scale * self.claim if epsilon > 1e-12 else 0.0
 
     def _measure(self, kind: str, directions: Sequence[Direction], target: float) -> list[Estimate]:
-        if self.spent + EACH * len(directions) > self.limit:
+        if self.spent + self.price(kind) * len(directions) > self.limit:
             raise LimitReachedError
         found = self.reference.measure(directions, target, self.steps.get(kind))
+        if found:
+            self.prices[kind] = sum(e.evaluations for e in found) / len(found)
         measured = [e for e in found if e.measured]
         if measured:
             self.steps[kind] = next_step(min(measured, key=lambda e: e.evaluations))

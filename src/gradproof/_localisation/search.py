@@ -120,8 +120,7 @@ def _searched(probes: Probes, trail: Trail) -> Whereabouts:
         region = Region((spaced,))
         if all_wrong(probes, trail.sampled, spread(region, probes.shape, IN_PATTERN, rng)):
             return _found(probes, trail, region)
-    wrong, right, _ = trail.sampled.within(np.flatnonzero(region.mask(probes.shape)).tolist())
-    search = Search(probes, trail.sampled, rng, wrong / max(wrong + right, 1))
+    search = Search.of(probes, trail.sampled, rng, region)
     gathering, solid = gathered(search, region.boxes[0], whole)
     if solid:
         return _found(probes, trail, gathering)

@@ -1,7 +1,7 @@
 """The index of a single wrong line, from one probe an axis.
 
-The decision behind it: along the fixed direction with element i of n weighed by (i + 1) / n, a mismatch that lies in one
-line comes back (i + 1) / n times, whatever the mismatch is. One ratio gives the index, as the syndrome of a code.
+The decision behind it: along the fixed direction with element i of n weighed by (i + 1) / n, a mismatch that lies in
+one line comes back (i + 1) / n times, whatever it is. One ratio gives the index, as the syndrome of a code does.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ LOOSE, CLOSE = 0.2, 1e-4
 #: A direction along which the mismatch exceeds its bar so many times is good enough to work with.
 PLAIN = 1e3
 #: Below this many times there is no working with it.
-HOPELESS = 30.0
+HOPELESS = 300.0
 #: Directions tried.
 TRIES = 3
 
