@@ -41,7 +41,8 @@ class Whereabouts:
             upper triangle, lower triangle, checkerboard, slice, all, or scattered.
         text: the place as people write it.
         exact: whether every True was seen or follows from measured structure, and everything outside was measured
-            clean; else the mask holds more than what is wrong.
+            clean; else the mask holds more than what is wrong. The inside of a large place rests on ``sampled``: a few
+            right elements without a pattern, one row of an otherwise wrong matrix, can escape it.
         share: for scattered, an interval for the share of the mask that is wrong; else None.
         sampled: how many elements were seen wrong one by one, and how many were measured.
         verified: the elements that were seen wrong one by one.
