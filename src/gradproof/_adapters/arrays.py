@@ -422,6 +422,8 @@ class ArrayProblem:
             values *= weights
         elif part.weight != 1.0:
             values *= part.weight
+        if part.region is not None:
+            values *= _region_weights(part, self.point.tensors[part.tensor])
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,6 +469,15 @@ def coordinates(array: NDArray[Any], tensor: Tensor) -> NDArray[np.float64]:
     """An array of a tensor's shape as its flat real coordinates."""
     wide = np.ascontiguousarray(array, dtype=np.complex128 if tensor.complex else np.float64)
     return wide.reshape(-1).view(np.float64)
+
+
+def _region_weights(part: Part, tensor: Tensor) -> NDArray[np.float64]:
+    """The weights of a part's region on the coordinates that it covers; both of a complex element weigh alike."""
+    assert part.region is not None
+    weights = part.region.weights(tensor.shape).ravel()
+    if tensor.complex:
+        weights = np.repeat(weights, 2)
+    return weights[part.start : tensor.size if part.stop < 0 else part.stop]
 
 
 def _norm(values: NDArray[np.floating]) -> float:
