@@ -70,7 +70,9 @@ def _source(thing: Any, name: str) -> Source | None:
 
 def _reach(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
     """What one object holds: of a function its closure, defaults and the globals it names; of others, their parts."""
-    thing = getattr(thing, "__wrapped__", thing)
+    wrapped = getattr(thing, "__wrapped__", None)
+    if callable(wrapped):
+        yield name, wrapped
     if isinstance(thing, types.MethodType):
         yield name, thing.__self__
         thing = thing.__func__
@@ -81,7 +83,7 @@ def _reach(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
                 yield variable, cell.cell_contents
             except ValueError:  # a cell that is not filled yet holds nothing
                 continue
-        for variable in code.co_names:
+        for variable in _names(code):
             if variable in thing.__globals__:
                 yield variable, thing.__globals__[variable]
         for default in (*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()):
@@ -100,9 +102,21 @@ def _reach(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):
             yield from ((f"{name}.{key}", value) for key, value in attributes.items())
-        call = vars(type(thing)).get("__call__")
-        if isinstance(call, types.FunctionType):
-            yield name, call
+        for cls in type(thing).__mro__[:-1]:
+            for key, value in vars(cls).items():
+                if isinstance(value, types.MemberDescriptorType):  # a slot
+                    if hasattr(thing, key):
+                        yield f"{name}.{key}", getattr(thing, key)
+                elif key == "__call__" or _source(value, key) is not None:
+                    yield f"{name}.{key}", value
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """The names that a function uses, those of the comprehensions and functions inside it as well."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
 
 
 @dataclass(frozen=True)
