@@ -12,7 +12,8 @@ from scipy import stats
 from gradproof._numerics.gaussian import BLOCK, normals
 
 LENGTH = 2 * BLOCK + 1000
-WHOLE = {seeds: normals(seeds, 0, LENGTH) for seeds in ((3,), (3, 8), (8, 3, 1))}
+SEEDS: list[tuple[int, ...]] = [(3,), (3, 8), (8, 3, 1)]
+WHOLE = {seeds: normals(seeds, 0, LENGTH) for seeds in SEEDS}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def many() -> NDArray[np.float64]:
 
 
 @settings(max_examples=60)
-@given(st.sampled_from(sorted(WHOLE)), st.integers(0, LENGTH), st.integers(0, LENGTH))
+@given(st.sampled_from(SEEDS), st.integers(0, LENGTH), st.integers(0, LENGTH))
 def test_a_piece_is_the_piece_of_the_whole(seeds: tuple[int, ...], one: int, other: int) -> None:
     start, stop = sorted((one, other))
     np.testing.assert_array_equal(normals(seeds, start, stop), WHOLE[seeds][start:stop])
@@ -69,7 +70,7 @@ def test_different_seeds_are_independent(one: int, other: int) -> None:
 
 def test_the_blocks_of_one_seed_are_independent() -> None:
     whole = normals([5], 0, 4 * BLOCK).reshape(4, BLOCK)
-    off = np.corrcoef(whole)[np.triu_indices(4, 1)]
+    off = np.asarray(np.corrcoef(whole))[np.triu_indices(4, 1)]
     assert np.abs(off).max() < 5.0 / np.sqrt(BLOCK)
 
 

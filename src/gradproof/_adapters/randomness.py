@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-#: How far from a function its sources are looked for: closure, globals it names, defaults, attributes, and so on.
-DEPTH = 3
+#: How far from a function its sources are looked for: closure, globals it names, defaults, attributes, and so on. A
+#: closure over a model, its list of layers, a layer, its generator are four.
+DEPTH = 6
+#: Most things that are looked at, nearest first: whatever a function leads to, the search takes milliseconds.
+MOST = 3000
 #: Containers longer than this are data, not places where a generator is kept.
 LONGEST = 64
 
@@ -38,22 +41,24 @@ def sources(roots: Iterable[tuple[str, Any]]) -> list[Source]:
         Source("NumPy's global random state", np.random.get_state, np.random.set_state),
         Source("Python's random module", random.getstate, random.setstate),
     ]
+    return found + list(_search(roots))
+
+
+def _search(roots: Iterable[tuple[str, Any]]) -> Iterator[Source]:
     seen: set[int] = set()
-    for name, root in roots:
-        found += _search(root, name, DEPTH, seen)
-    return found
-
-
-def _search(thing: Any, name: str, depth: int, seen: set[int]) -> Iterator[Source]:
-    if id(thing) in seen:
-        return
-    seen.add(id(thing))
-    source = _source(thing, name)
-    if source is not None:
-        yield source
-    elif depth > 0:
-        for inner_name, inner in _reach(thing, name):
-            yield from _search(inner, inner_name, depth - 1, seen)
+    level = list(roots)
+    for _ in range(DEPTH + 1):
+        further: list[tuple[str, Any]] = []
+        for name, thing in level:
+            if id(thing) in seen or len(seen) >= MOST:
+                continue
+            seen.add(id(thing))
+            source = _source(thing, name)
+            if source is None:
+                further += _reach(thing, name)
+            else:
+                yield source
+        level = further
 
 
 def _source(thing: Any, name: str) -> Source | None:
