@@ -83,7 +83,7 @@ def read_patterns(name: str, patterns: str | Sequence[str] | None) -> tuple[str,
     """Name patterns as a tuple."""
     if patterns is None:
         return ()
-    given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    given: tuple[Any, ...] = tuple(patterns) if isinstance(patterns, list | tuple | set | frozenset) else (patterns,)
     for pattern in given:
         if not isinstance(pattern, str):
             raise InputError.of(
