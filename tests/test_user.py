@@ -125,7 +125,7 @@ def test_args_data_and_options_are_passed_on() -> None:
         assert (rest, options) == seen[-1]
         return 2.0 * w
 
-    x, y = np.ones(2), np.zeros(3)
+    x, y = np.ones(2), np.zeros(2)
     assert gp.check(cost, np.ones(3), grads, args=("a", 1), data=(x, y), options={"lambd": 0.7}).passed
     (first, second, third, fourth), options = seen[0]
     assert (first, second, options) == ("a", 1, {"lambd": 0.7})

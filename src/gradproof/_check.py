@@ -9,13 +9,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
 from gradproof._pipeline.batching import together
 from gradproof._pipeline.course import classic
 from gradproof._pipeline.exhaustive import exhaustive
-from gradproof._pipeline.options import Options, read_budget, read_patterns, read_seed, read_tolerance
+from gradproof._pipeline.options import (
+    Options,
+    read_budget,
+    read_options,
+    read_patterns,
+    read_seed,
+    read_terms,
+    read_tolerance,
+    read_vary,
+)
 from gradproof._pipeline.probing import probing
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, report_of, switched_off
 from gradproof._records import Report
@@ -31,7 +41,10 @@ def check(
     *,
     args: Sequence[Any] = (),
     data: Any = None,
+    examples_axis: int | None = None,
     options: Mapping[str, Any] | None = None,
+    vary: Sequence[str] | None = None,
+    terms: Mapping[str, Callable[..., Any]] | None = None,
     tolerance: float | Mapping[str, float] | None = None,
     method: str | None = None,
     budget: int | str | None = None,
@@ -54,8 +67,15 @@ def check(
         grads: the claimed gradient in the same nesting, a callable ``(params, *args, *data, **options) -> nesting``,
             or True. ``dW1`` pairs with ``W1``. Complex: dcost/dRe + i dcost/dIm.
         args: positional arguments passed on, never varied.
-        data: the batch: a tuple of arrays (or one array), passed on after ``args``.
+        data: the batch: a tuple of arrays (or one array), passed on after ``args``. Given, a wrong gradient is also
+            looked at with one example, and with each example twice, to name its cause.
+        examples_axis: the axis of the data along which examples are counted; where left out, the one along which all
+            data arrays have one length.
         options: keyword arguments for both functions.
+        vary: names of options that are numbers and may be varied to name a cause; default lambd, lambda_, alpha,
+            weight_decay, l2, keep_prob and p, where they are among the options.
+        terms: name to cost term, functions with the signature of the cost that add up to it; the report then says
+            which term's derivative is wrong.
         tolerance: the relative difference per tensor that must never pass, or a mapping of name patterns to such
             numbers. Default 1e-5 for float64 claims, 1e-3 for float32, 2e-2 for float16.
         method: ``"auto"`` (probes, then the elements of small wrong tensors), ``"probe"`` (probes alone),
@@ -82,10 +102,11 @@ def check(
         seed=read_seed(seed),
         vectorized=vectorized,
     )
-    batch = () if data is None else tuple(data) if isinstance(data, tuple | list) else (data,)
+    batch = read_batch(data, examples_axis)
     call = Call(
-        cost, params, grads, (*args, *batch), options, has_aux, read_patterns("only", only),
-        read_patterns("exclude", exclude),
+        cost, params, grads, (*args, *(batch.arrays if batch else ())), read_options(options), has_aux,
+        read_patterns("only", only), read_patterns("exclude", exclude), batch, read_vary(vary, options or {}),
+        read_terms(terms),
     )  # fmt: skip
     evaluations, seconds = read_budget(budget)
     meter = Meter(evaluations, seconds, progress)

@@ -5,9 +5,12 @@ number of workers can change the time a check takes and nothing else.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._errors import InputError
 from gradproof._problem import Problem
@@ -56,6 +59,14 @@ class Evaluator:
         self.problem = problem
         self.meter = meter
         self._mapper = mapper
+
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "Evaluator":
+        """The same with some elements left where they are, counted together with this one."""
+        return Evaluator(self.problem.holding(masks), self.meter, self._mapper)
+
+    def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "Evaluator":
+        """The same with other claims for some tensors, counted together with this one."""
+        return Evaluator(self.problem.reclaimed(claims), self.meter, self._mapper)
 
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates the rays in their order."""

@@ -5,10 +5,13 @@ for each; it never holds a whole gradient, so that it is the same code for a bia
 spread over many devices.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-from gradproof._records import Ray, Samples, Stats, Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._records import Direction, Ray, Samples, Stats, Tensor
 
 
 class Problem(Protocol):
@@ -30,3 +33,15 @@ class Problem(Protocol):
 
     def stats(self, tensor: int) -> Stats:
         """Norms and scales of one tensor."""
+
+    def pull(self, tensor: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Parameters and claim of one guilty tensor as NumPy arrays of its shape, float64 or complex128."""
+
+    def project(self, directions: Sequence[Direction], tensor: int, candidates: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Inner products of directions with arrays of one tensor's shape: a row a direction, a column an array."""
+
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "Problem":
+        """The same cost and claim with some elements of some tensors, of their shapes, left where they are."""
+
+    def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "Problem":
+        """The same cost at the same point with other claims for some tensors."""

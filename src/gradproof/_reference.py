@@ -5,8 +5,8 @@ that each round of work goes out as one batch.
 """
 
 import math
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,14 @@ class Reference:
     def spent(self) -> int:
         """Cost evaluations so far in this check."""
         return self.evaluator.meter.count
+
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "Reference":
+        """The same cost with some elements of some tensors left where they are."""
+        return replace(self, evaluator=self.evaluator.holding(masks))
+
+    def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "Reference":
+        """The same cost at the same point held against other claims for some tensors."""
+        return replace(self, evaluator=self.evaluator.reclaimed(claims))
 
     def measure(
         self, directions: Sequence[Direction], target: float, step: float | None = None, noise: Noise | None = None

@@ -9,8 +9,8 @@ gets another.
 import copy
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +133,41 @@ class ArrayProblem:
                 for label in np.unique(labels[moving])
             )
         return Stats(_rms(theta[moving]), _norm(claim), self._rms[tensor], bins, int(moving.sum()))
+
+    def pull(self, tensor: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Parameters and claim of one tensor as arrays of its shape."""
+        record = self.point.tensors[tensor]
+        flat = self._theta(tensor).astype(np.float64), self.point.claim[self._slice(tensor)].copy()
+        pair = [(part.view(np.complex128) if record.complex else part).reshape(record.shape) for part in flat]
+        return pair[0], pair[1]
+
+    def project(self, directions: Sequence[Direction], tensor: int, candidates: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Inner products of directions with arrays of one tensor's shape, over its free coordinates."""
+        record = self.point.tensors[tensor]
+        flat = [coordinates(candidate, record) for candidate in candidates]
+        found = np.zeros((len(directions), len(flat)))
+        for row, direction in enumerate(directions):
+            for start, stop, values, _ in self._numbers(direction).runs:
+                low, high = max(start, record.offset), min(stop, record.offset + record.size)
+                if low < high:
+                    part = values[low - start : high - start]
+                    found[row] += [part @ c[low - record.offset : high - record.offset] for c in flat]
+        return found
+
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "ArrayProblem":
+        """The same cost and claim with some elements left where they are."""
+        fixed = self.point.fixed.copy()
+        for tensor, mask in masks.items():
+            width = 2 if self.point.tensors[tensor].complex else 1
+            fixed[self._slice(tensor)] |= np.repeat(np.reshape(mask, -1), width)
+        return ArrayProblem(replace(self.point, fixed=fixed), self._evaluate, self._rows)
+
+    def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "ArrayProblem":
+        """The same cost at the same point with other claims for some tensors."""
+        claim = self.point.claim.copy()
+        for tensor, array in claims.items():
+            claim[self._slice(tensor)] = coordinates(array, self.point.tensors[tensor])
+        return ArrayProblem(replace(self.point, claim=claim), self._evaluate, self._rows)
 
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates the cost along rays: one step after another, or so many at once."""
@@ -287,6 +322,12 @@ class _Numbers:
     @property
     def size(self) -> int:
         return sum(stop - start for start, stop, _, _ in self.runs)
+
+
+def coordinates(array: NDArray[Any], tensor: Tensor) -> NDArray[np.float64]:
+    """An array of a tensor's shape as its flat real coordinates."""
+    wide = np.ascontiguousarray(array, dtype=np.complex128 if tensor.complex else np.float64)
+    return wide.reshape(-1).view(np.float64)
 
 
 def _norm(values: NDArray[np.floating]) -> float:

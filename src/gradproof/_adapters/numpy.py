@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._adapters.arrays import ArrayProblem, Point
+from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, argument_name, takes_parameters
@@ -36,6 +37,9 @@ class Call:
     has_aux: bool = False
     only: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    batch: Batch | None = None
+    vary: Sequence[str] = ()
+    terms: Mapping[str, Callable[..., Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Session:
 
     def for_workers(self) -> "Session":
         """What another process needs to evaluate the cost, without what cannot be sent there."""
-        call = replace(self.call, grads=None, params=None)
+        call = replace(self.call, grads=None, params=None, batch=None, terms=None)
         return self if self.frozen is not None else replace(self, call=call, start=Snapshot(()), given=None)
 
     def demand_sendable(self) -> None:

@@ -7,6 +7,7 @@ exhaustive method does everywhere, and what the automatic one does where a wrong
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,3 +119,30 @@ def _component(
     if tensor.complex:
         return Component(tensor.name, index, offset + element, claimed, claimed - mismatch, bar)
     return Component(tensor.name, index, offset + element, claimed.real, (claimed - mismatch).real, bar)
+
+
+def components(
+    tensor: Tensor,
+    offset: int,
+    claimed: NDArray[Any],
+    reference: NDArray[Any],
+    bars: NDArray[np.float64],
+    most: int = 1000,
+) -> list[Component]:
+    """Elements of one tensor whose derivative is known throughout, largest mismatch first.
+
+    Args:
+        tensor: the tensor.
+        offset: where it starts in the user's flat vector, in elements.
+        claimed: the claim, in its shape.
+        reference: the derivative, in its shape.
+        bars: how far each may be off, in its shape.
+        most: how many to list.
+    """
+    size = np.abs(claimed - reference).reshape(-1)
+    found = []
+    for element in np.argsort(-size, kind="stable")[:most].tolist():
+        index = tuple(int(n) for n in np.unravel_index(element, tensor.shape)) if tensor.shape else ()
+        pair = claimed.reshape(-1)[element].item(), reference.reshape(-1)[element].item()
+        found.append(Component(tensor.name, index, offset + element, *pair, float(bars.reshape(-1)[element])))
+    return found

@@ -16,8 +16,8 @@ from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._localisation.components import Measured, measure_components, rows
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still, unsteady_claims
-from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS, flat_offsets
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, unexplained
+from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, nothing, unexplained
 from gradproof._records import Components, Difference, Estimate, Finding, Place, Tensor, TensorReport, Verdict
 from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, default_scales
 

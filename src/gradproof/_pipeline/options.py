@@ -94,3 +94,47 @@ def read_patterns(name: str, patterns: str | Sequence[str] | None) -> tuple[str,
                 'Pass for example "W*".',
             )
     return given
+
+
+def read_options(options: Any) -> Mapping[str, Any] | None:
+    """Keyword arguments for the user's functions."""
+    if options is None or (isinstance(options, Mapping) and all(isinstance(name, str) for name in options)):
+        return options
+    raise InputError.of(
+        "setting up the check", "`options`", "a mapping of keyword arguments", repr(options)[:60],
+        'Pass for example options={"lambd": 0.7}.',
+    )  # fmt: skip
+
+
+def read_vary(vary: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of options that may be varied."""
+    if vary is None:
+        return ()
+    names = (vary,) if isinstance(vary, str) else tuple(vary)
+    for name in names:
+        value = options.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise InputError.of(
+                "setting up the check", f"`vary` entry {name!r}", "the name of a number among the options",
+                "no option" if name not in options else f"a {type(value).__name__}",
+                "Pass the number in options= and its name in vary=.",
+            )  # fmt: skip
+    return names
+
+
+def read_terms(terms: Any) -> Mapping[str, Any] | None:
+    """Terms of the cost by name."""
+    if terms is None:
+        return None
+    if not isinstance(terms, Mapping) or not terms or not all(isinstance(name, str) for name in terms):
+        raise InputError.of(
+            "setting up the check", "`terms`", "a mapping from names to functions", repr(terms)[:60],
+            'Pass for example terms={"data": data_cost, "l2": l2_cost}.',
+        )  # fmt: skip
+    for name, term in terms.items():
+        if not callable(term):
+            raise InputError.of(
+                "setting up the check", f"terms[{name!r}]", "a function with the signature of the cost",
+                f"a {type(term).__name__}", "Pass the function itself.",
+            )  # fmt: skip
+    return terms

@@ -120,6 +120,7 @@ def prepare(
     evaluator = Evaluator(problem, tools[0], spread_out)
     cost = still.cost
     if theta is not session.theta:
+        tools[0].afford(1)
         cost = session.at_point(theta)
         tools[0].spend(1)
     roundoff = [float(np.finfo(claims.dtypes.get(t.name, np.dtype(np.float64))).eps) / 2.0 for t in session.tensors]

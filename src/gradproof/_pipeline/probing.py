@@ -9,20 +9,12 @@ import numpy as np
 from gradproof._adapters.claims import Claims
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
-from gradproof._localisation.components import Measured, measure_components, rows
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still, unsteady_claims
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, unexplained
-from gradproof._records import (
-    Components,
-    Difference,
-    Finding,
-    Place,
-    Tensor,
-    TensorReport,
-    Verdict,
-)
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing
+from gradproof._pipeline.vacuous import hiding
+from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
 from gradproof._verdict.judge import Judge, Outcome, Seeds, default_scales, relative_high, relative_low
 from gradproof._verdict.settle import Claimed, Settlement, combined, equalised, settle
 
@@ -30,8 +22,6 @@ from gradproof._verdict.settle import Claimed, Settlement, combined, equalised, 
 FINER = 16.0
 #: How far beside a kink to look, relative to the parameters.
 BESIDE = 1e-2
-#: Elements of wrong tensors measured one by one in the automatic method; a larger tensor is sampled.
-MEASURED, SAMPLED = 128, 16
 
 #: Why a gradient cannot be judged that was computed before the randomness was frozen.
 OTHER_NUMBERS = "the claimed gradient was computed under other random numbers; pass a function as grads"
@@ -67,7 +57,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         place, edges = hold_still(work, place)
     except BudgetExhaustedError:
         return nothing(work.session, options, REASONS["budget"], findings, [*work.notes, OUT_OF_BUDGET])
-    outcomes, reasons = _judge(work, place)
+    outcomes, reasons, places = _judge(work, place)
     apply_edges(work, place, edges, outcomes, reasons)
     tensors = [
         _report(t, place.claimed[i], outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
@@ -75,34 +65,34 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     ]
     found = Found(tensors, [_absolute(place.claimed[i], outcomes.get(i)) for i in range(len(tensors))])
     found.findings = findings
+    work.notes += hiding(work.session, place)
     found.notes = work.notes
     found.precision = "extended" if "extended precision" in " ".join(work.notes) else "float64"
-    _explain(work, place, found)
+    if any(t.verdict is Verdict.WRONG for t in found.tensors):
+        from gradproof._pipeline.explaining import explain  # only a wrong gradient pays for the diagnosis
+
+        explain(work, places, outcomes, found)
     _end(work, found)
     return found
 
 
-def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str]]:
-    """Outcomes by tensor, and remarks: first at the point, then in finer precision, then beside it."""
+def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str], dict[int, Place0]]:
+    """Outcomes, remarks and places by tensor: first at the point, then in finer precision, then beside it."""
     usable = [i for i, t in enumerate(work.session.tensors) if t.name in place.claims.values]
     judge = Judge(place.reference, Seeds(work.options.seed + 1))
-    finest: list[Judge | None] = []
-
-    def finer() -> Judge | None:
-        if not finest:
-            finest.append(_extended(work, place))
-        return finest[0]
-
+    finer = _Finer(work, place)
     settlement = Settlement({}, finer, set())
     outcomes: dict[int, Outcome] = {}
     remarks: dict[int, str] = {}
+    places = dict.fromkeys(usable, place)
     try:
         settle(judge, place.claimed, usable, settlement)
         outcomes = {i: combined(found) for i, found in settlement.outcomes.items()}
         if settlement.finest_used:
             names = ", ".join(work.session.tensors[i].name for i in sorted(settlement.finest_used))
             work.notes.append(f"Kinks or rounding hide {names} in float64; judged in extended precision (longdouble).")
-        _beside(work, place, outcomes, remarks)
+            places |= {i: finer.place for i in settlement.finest_used if finer.place is not None}
+        _beside(work, place, outcomes, remarks, places)
         sound = [i for i, o in outcomes.items() if o.status == "correct" and _is_fine(place, i)]
         for i, outcome in equalised(judge, place.claimed, sound).items():
             outcomes[i] = replace(outcomes[i], status="wrong", low=0.0)
@@ -115,7 +105,7 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
         work.notes.append(OUT_OF_BUDGET)
         for i in usable:
             outcomes.setdefault(i, Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "budget"))
-    return outcomes, remarks
+    return outcomes, remarks, places
 
 
 def _is_fine(place: Place0, i: int) -> bool:
@@ -124,8 +114,26 @@ def _is_fine(place: Place0, i: int) -> bool:
     return claimed.roundoff < 1e-15 and claimed.stats.claim > 0.0
 
 
-def _extended(work: Work, place: Place0) -> Judge | None:
-    """A judge in extended precision, where the cost keeps it and it makes a difference."""
+class _Finer:
+    """A judge in extended precision and where it stands, made when first asked for."""
+
+    def __init__(self, work: Work, place: Place0) -> None:
+        self._work, self._from = work, place
+        self._judge: Judge | None = None
+        self._asked = False
+        self.place: Place0 | None = None
+
+    def __call__(self) -> Judge | None:
+        if not self._asked:
+            self._asked = True
+            self.place = _extended(self._work, self._from)
+            if self.place is not None:
+                self._judge = Judge(self.place.reference, Seeds(self._work.options.seed + 2))
+        return self._judge
+
+
+def _extended(work: Work, place: Place0) -> Place0 | None:
+    """The point in extended precision, where the cost keeps it and it makes a difference."""
     epsilon = float(np.finfo(np.longdouble).eps)
     if epsilon > 1e-18 or work.session.caller.live:
         return None
@@ -141,10 +149,12 @@ def _extended(work: Work, place: Place0) -> Judge | None:
     fine = prepare(replace(still, session=session), theta, place.claims, work.options, work.tools, place.fixed)
     if not fine.reference.noise.sigma * FINER < place.reference.noise.sigma:
         return None
-    return Judge(fine.reference, Seeds(work.options.seed + 2))
+    return fine
 
 
-def _beside(work: Work, place: Place0, outcomes: dict[int, Outcome], remarks: dict[int, str]) -> None:
+def _beside(
+    work: Work, place: Place0, outcomes: dict[int, Outcome], remarks: dict[int, str], places: dict[int, Place0]
+) -> None:
     """Judges tensors on a kink or jump a little beside the point, where the claim can be computed there."""
     stuck = [i for i, o in outcomes.items() if o.status == "undecided" and o.reason in ("kink", "jump")]
     if not stuck or place.reference.noise.steps_only or not work.session.callable_grads or work.session.caller.live:
@@ -163,7 +173,8 @@ def _beside(work: Work, place: Place0, outcomes: dict[int, Outcome], remarks: di
         raise
     except Exception:  # the point beside may lie outside the domain, and then there is nothing to see there
         return
-    settlement = Settlement({}, lambda: _extended(work, there), set())
+    finer = _Finer(work, there)
+    settlement = Settlement({}, finer, set())
     settle(Judge(there.reference, Seeds(work.options.seed + 3)), there.claimed, stuck, settlement)
     for i, found in settlement.outcomes.items():
         outcome = combined(found)
@@ -171,6 +182,7 @@ def _beside(work: Work, place: Place0, outcomes: dict[int, Outcome], remarks: di
             what = {"kink": "a kink", "jump": "a jump"}[outcomes[i].reason]
             remarks[i] = f"judged beside this point, which lies on {what}"
             outcomes[i] = outcome
+            places[i] = (finer.place if i in settlement.finest_used else None) or there
             work.notes.append(
                 f"{work.session.tensors[i].name} was judged at parameters moved by {BESIDE:.0%} of their size, as "
                 f"{what} of the cost lies at this point."
@@ -267,61 +279,6 @@ def _absolute(claimed: Claimed, outcome: Outcome | None) -> tuple[float, float, 
 
 def _elements(tensor: Tensor) -> int:
     return tensor.size // 2 if tensor.complex else tensor.size
-
-
-def _explain(work: Work, place: Place0, found: Found) -> None:
-    """Measures elements of wrong tensors, and files a finding for each."""
-    wrong = [i for i, t in enumerate(found.tensors) if t.verdict is Verdict.WRONG]
-    blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
-    shapes = {t.name: t for t in work.session.tensors}
-    if work.options.method == "auto":
-        _measure(work, place, [i for i in wrong if found.tensors[i].name in place.claims.values], found)
-    for finding in unexplained(work.session, found.tensors, blamed):
-        i = next(i for i, t in enumerate(work.session.tensors) if t.name == finding.tensors[0])
-        if place.claimed[i].stats.claim == 0.0:
-            name = finding.tensors[0]
-            mask = np.ones(shapes[name].shape, dtype=bool)
-            finding = Finding(
-                "zero", "error", (name,), Place(f"all of {name}", {name: mask}),
-                f"The claimed gradient of {name} is zero everywhere, but the cost changes with {name}.",
-                f"Compute the gradient of {name}: it is never set, or cut off from the cost.", detail="never computed",
-            )  # fmt: skip
-        found.findings.append(finding)
-
-
-def _measure(work: Work, place: Place0, wrong: Sequence[int], found: Found) -> None:
-    batches: list[Measured] = []
-    rng = np.random.default_rng([work.options.seed, 13])
-    scales = default_scales([c.stats for c in place.claimed])
-    left = MEASURED
-    try:
-        for i in sorted(wrong, key=lambda i: place.claimed[i].stats.moving):
-            tensor = work.session.tensors[i]
-            width = 2 if tensor.complex else 1
-            elements = tensor.size // width
-            few = elements <= left
-            chosen = range(elements) if few else sorted(rng.choice(elements, min(SAMPLED, elements), replace=False))
-            left -= len(chosen) if few else 0
-            coordinates = [int(c) * width + k for c in chosen for k in range(width)]
-            claim = place.claimed[i].stats.claim_rms or 1e-300
-            target = place.claimed[i].aim.aim * claim
-            batches += measure_components(place.reference, i, coordinates, scales[i], target)
-    except BudgetExhaustedError:
-        work.notes.append("The budget ran out while elements were measured.")
-    if not batches:
-        return
-    total = sum(_elements(work.session.tensors[i]) for i in wrong)
-    listed = rows(place.reference.evaluator.problem, batches, flat_offsets(work.session))
-    found.components = Components(tuple(listed), len(listed), total)
-
-
-def flat_offsets(session: Session) -> dict[str, int]:
-    """Where each tensor starts in the user's flat vector, in elements."""
-    offsets, first = {}, 0
-    for leaf in session.caller.structure.leaves:
-        offsets[leaf.name] = first
-        first += leaf.array.size
-    return offsets
 
 
 def _end(work: Work, found: Found) -> None:

@@ -72,7 +72,8 @@ def report_of(found: Found, options: Options, evaluations: int, seconds: float) 
 def whole(rows: Sequence[tuple[float, float, float, float, float]], method: str) -> Difference:
     """The course notes' number over all tensors together."""
     low, high, estimate, claim, reference = (math.hypot(*(row[i] for row in rows)) for i in range(5))
-    middle = estimate / (claim + reference) if estimate and claim + reference else 0.0 * estimate
+    middle = min(1.0, estimate / (claim + reference)) if claim + reference > 0.0 else float(estimate > 0.0)
+    middle = math.nan if math.isnan(estimate) else middle
     if method == "classic":
         return Difference(middle, math.nan, math.nan)
     top = 0.0 if high == 0.0 else min(1.0, high / (2 * claim - high)) if 2 * claim > high else 1.0
@@ -117,6 +118,15 @@ def unexplained(session: Session, tensors: Sequence[TensorReport], explained: se
         fix = f"Look at the lines that compute the gradient of {tensor.name}; report.worst() shows measured elements."
         found.append(Finding("unexplained", "error", (tensor.name,), place, message, fix))
     return found
+
+
+def flat_offsets(session: Session) -> dict[str, int]:
+    """Where each tensor starts in the user's flat vector, in elements."""
+    offsets, first = {}, 0
+    for leaf in session.caller.structure.leaves:
+        offsets[leaf.name] = first
+        first += leaf.array.size
+    return offsets
 
 
 def switched_off(call: Call, options: Options) -> Report:

@@ -94,6 +94,7 @@ class Outcome:
         reason: one word where undecided: kink, noise, jump, scale, rounding, domain.
         seeds: of the directions that were probed.
         absolute: whether the numbers are in units of the gradient instead, as for claims next to zero.
+        tensors: the tensors that were probed together.
     """
 
     status: str
@@ -105,6 +106,7 @@ class Outcome:
     probes: tuple[Estimate, ...] = ()
     seeds: tuple[int, ...] = ()
     absolute: bool = False
+    tensors: tuple[int, ...] = ()
 
 
 @dataclass
@@ -162,7 +164,8 @@ class Judge:
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
             step = next_step(found[-1]) or step
-            outcome = replace(_weigh(probes, aim), probes=tuple(probes), seeds=tuple(seeds))
+            members = tuple(sorted({b.tensor for b in blocks}))
+            outcome = replace(_weigh(probes, aim), probes=tuple(probes), seeds=tuple(seeds), tensors=members)
             if outcome.status != "open":
                 break
         if outcome.status == "correct" and not any(p.kink for p in probes):

@@ -1,0 +1,133 @@
+"""From a case to findings: causes in stages, the simplest explanation first, each proven by its fix.
+
+The decision behind it: later stages cost more (repeated calls, other data, a search for the place), so they see only
+what earlier ones left open. Within a stage the simplest explanation of a tensor goes first and the others that fit as
+well are named beside it. What nothing explains is said to be unexplained, with its place: a wrong cause would be worse.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.proof import Left, left_after
+from gradproof._diagnosis.table import STAGES
+from gradproof._records import Finding, Place
+from gradproof._verdict.settle import Claimed
+
+#: Seeds of proofs start here, apart from those of verdicts and evidence.
+PROOF_SEEDS = 611_953
+
+
+def diagnose(case: Case, claimed: Mapping[int, Sequence[Claimed]], seed: int) -> list[Finding]:
+    """Explains the wrong tensors of a case.
+
+    Args:
+        case: what is known; its ``explained`` is filled in.
+        claimed: for each wrong tensor what the verdicts know of all tensors where it was judged.
+        seed: of the directions that proofs use.
+
+    Returns:
+        Findings, the simplest first; ``case.mended`` holds the claims that were proven right.
+    """
+    found: list[Finding] = []
+    for number, stage in enumerate(STAGES):
+        if not case.open:
+            break
+        offered = [e for cause in stage for e in cause(case)]
+        for chosen in choose(offered, {s.index for s in case.open}):
+            finding = _proven(case, chosen, claimed, seed + PROOF_SEEDS * (number + 1))
+            if finding is not None:
+                found.append(finding)
+                case.explained.update(chosen.tensors)
+    return found
+
+
+def choose(offered: Sequence[Explanation], wanted: set[int]) -> list[Explanation]:
+    """The simplest explanations that cover as many of the wanted tensors as can be, none of them twice."""
+    left, chosen = set(wanted), []
+    ranked = sorted(offered, key=lambda e: (e.rank, -len(e.tensors)))
+    for explanation in ranked:
+        if explanation.tensors and set(explanation.tensors) <= left:
+            rivals = (
+                other.cause
+                for other in ranked
+                if other is not explanation and set(other.tensors) & set(explanation.tensors)
+            )
+            also = dict.fromkeys((*explanation.also, *rivals))
+            also.pop(explanation.cause, None)
+            chosen.append(replace(explanation, also=tuple(also)))
+            left -= set(explanation.tensors)
+    return chosen
+
+
+def _proven(case: Case, chosen: Explanation, claimed: Mapping[int, Sequence[Claimed]], seed: int) -> Finding | None:
+    """The finding of an explanation, its fix applied and judged; None where the fix does not hold."""
+    repaired: float | None = None
+    mended: dict[int, Left] = {}
+    for source in {case.suspects[i].source for i in chosen.repairs if i in case.suspects}:
+        members = {i: r for i, r in chosen.repairs.items() if i in case.suspects and case.suspects[i].source is source}
+        left = left_after(source, claimed[min(members)], members, seed)
+        for i in members:
+            tolerance = claimed[i][i].aim.tolerance
+            if i not in left or left[i].status == "wrong":
+                return None
+            if not left[i].relative <= max(tolerance, _resolution(case, i)):
+                return None
+            mended[i] = left[i]
+            repaired = max(repaired or 0.0, left[i].relative)
+    case.mended.update(mended)
+    return Finding(
+        chosen.cause,
+        chosen.severity,
+        tuple(case.tensors[i].name for i in chosen.tensors),
+        place_of(case, chosen),
+        chosen.message,
+        chosen.fix,
+        detail=chosen.detail,
+        factor=chosen.factor,
+        also=chosen.also,
+        repaired=repaired,
+    )
+
+
+def _resolution(case: Case, tensor: int) -> float:
+    """The relative difference that measurements of this tensor can see at all."""
+    suspect = case.suspects[tensor]
+    size = float(np.sqrt(np.mean(suspect.measured**2))) if len(suspect.measured) else 0.0
+    bars = float(np.sqrt(np.mean(suspect.bars**2))) if len(suspect.bars) else math.inf
+    return 100.0 * bars / size if size else 1.0
+
+
+def place_of(case: Case, chosen: Explanation) -> Place:
+    """Where an explanation holds: the places found, all of the other tensors."""
+    masks, texts, exact = {}, [], bool(chosen.places)
+    whole = [i for i in chosen.tensors if i not in chosen.places]
+    for i, where in chosen.places.items():
+        masks[case.tensors[i].name] = where.mask
+        texts.append(where.text)
+        exact = exact and where.exact
+    for i in whole:
+        masks[case.tensors[i].name] = np.ones(case.tensors[i].shape, dtype=bool)
+    if whole:
+        texts.append(_layers_or_names(case, whole))
+    return Place(", ".join(texts), masks, exact and not whole)
+
+
+def _layers_or_names(case: Case, tensors: Sequence[int]) -> str:
+    """``all of W2``, or ``layers 1-2`` where whole numbered layers are meant."""
+    chosen = set(tensors)
+    full = [layer for layer in case.layers if set(layer.tensors) <= chosen]
+    covered = {i for layer in full for i in layer.tensors}
+    if len(tensors) > 2 and covered == chosen and len(full) > 1:
+        keys = [layer.key for layer in full]
+        heads = {key.rpartition(".")[0] for key in keys}
+        tails = [key.rpartition(".")[2] for key in keys]
+        if len(heads) == 1 and all(tail.isdigit() for tail in tails):
+            numbers = sorted(int(tail) for tail in tails)
+            head = next(iter(heads)) or "layers"
+            if numbers == list(range(numbers[0], numbers[-1] + 1)):
+                return f"{head} {numbers[0]}-{numbers[-1]}"
+    return f"all of {case.names(sorted(tensors))}"

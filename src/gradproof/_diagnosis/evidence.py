@@ -1,0 +1,212 @@
+"""What was measured of one wrong tensor, and which claims would agree with it.
+
+The decision behind it: a cause is never argued, it is tried. Whoever suspects one says what the gradient would be if
+it were mended, and that is held against projections of the measured derivative that carry error bars of about 1e-9.
+A wrong explanation that agrees with all of them by accident is out of the question unless the tensor has hardly more
+elements than the explanation has free numbers, and those are told apart here (``thin``).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._problem import Problem
+from gradproof._records import Direction, Estimate, Part, Stats, Tensor, Weighting
+from gradproof._reference import Reference, next_step
+
+#: Tensors up to this many coordinates are measured one by one.
+SMALL = 10
+#: Projections of a larger tensor.
+PROBES = 8
+#: An explanation may leave this many error bars.
+BARS = 3.0
+#: A mismatch must exceed the error bars this many times for one explanation to be told from another.
+CLEAR = 20.0
+#: Share of a bar aimed at, relative to the norm of claim or reference.
+TARGET = 5e-9
+#: Projections beyond the free numbers of an explanation that it takes to believe it.
+SPARE = 3
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The measured derivative as a combination of candidates.
+
+    Attributes:
+        coefficients: one number a candidate.
+        errors: how far each may be off.
+        thin: whether there were hardly more measurements than numbers to fit, so that agreement proves little.
+    """
+
+    coefficients: tuple[float, ...]
+    errors: tuple[float, ...]
+    thin: bool
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One wrong tensor with what was measured of it.
+
+    Attributes:
+        index: its place in ``Problem.tensors``.
+        tensor: its record.
+        stats: its norms.
+        theta: its parameters, in its shape.
+        claim: its claimed gradient, in its shape.
+        directions: what was probed.
+        measured: the measured derivative along each direction.
+        mismatch: claimed minus measured along each direction.
+        bars: how far each may be off.
+        source: where it was measured.
+        single: whether each direction is one coordinate.
+    """
+
+    index: int
+    tensor: Tensor
+    stats: Stats
+    theta: NDArray[Any]
+    claim: NDArray[Any]
+    directions: tuple[Direction, ...]
+    measured: NDArray[np.float64]
+    mismatch: NDArray[np.float64]
+    bars: NDArray[np.float64]
+    source: Reference
+    single: bool
+
+    @property
+    def problem(self) -> Problem:
+        """Where it lives."""
+        return self.source.evaluator.problem
+
+    @property
+    def name(self) -> str:
+        """The user's name for it."""
+        return self.tensor.name
+
+    @property
+    def clear(self) -> bool:
+        """Whether the mismatch stands out of the error bars enough for explanations to be told apart."""
+        return _rms(self.mismatch) > CLEAR * _rms(self.bars)
+
+    @property
+    def elements(self) -> NDArray[Any] | None:
+        """The measured derivative element by element; None where only projections are known."""
+        if not self.single:
+            return None
+        scale = self.directions[0].parts[0].weight if self.directions else 1.0
+        flat = self.measured / scale
+        if len(flat) != self.tensor.size:
+            return None
+        return (flat.view(np.complex128) if self.tensor.complex else flat).reshape(self.tensor.shape)
+
+    def leaves_nothing(self, repaired: NDArray[Any]) -> bool:
+        """Whether another claim agrees with everything that was measured."""
+        if not self.clear or np.shape(repaired) != self.tensor.shape or not np.all(np.isfinite(repaired)):
+            return False
+        left = self.problem.project(self.directions, self.index, [repaired])[:, 0] - self.measured
+        return bool(np.all(np.abs(left) <= self._allowed()))
+
+    def fit(self, candidates: Sequence[NDArray[Any]], known: NDArray[Any] | None = None) -> Fit | None:
+        """The derivative as ``known`` plus a combination of candidates; None where that leaves something.
+
+        Args:
+            candidates: arrays of the tensor's shape, each with a free factor.
+            known: an array that enters with factor 1.
+        """
+        if not self.clear or not all(np.all(np.isfinite(c)) for c in candidates):
+            return None
+        arrays = [*candidates] if known is None else [*candidates, known]
+        table = self.problem.project(self.directions, self.index, arrays)
+        wanted = self.measured if known is None else self.measured - table[:, -1]
+        return solve(table[:, : len(candidates)], wanted, self._allowed(), self.tensor.size)
+
+    def _allowed(self) -> NDArray[np.float64]:
+        """Bars, but never narrower than a millionth of the mismatch: nothing is measured more finely than that."""
+        return np.maximum(BARS * self.bars, 1e-9 * np.abs(self.mismatch))
+
+
+def solve(
+    table: NDArray[np.float64], wanted: NDArray[np.float64], allowed: NDArray[np.float64], unknowns: int
+) -> Fit | None:
+    """Weighted least squares; None where the columns are dependent or something is left.
+
+    Args:
+        table: a row a measurement, a column a candidate.
+        wanted: what was measured.
+        allowed: how much of each measurement may be left.
+        unknowns: how many independent numbers the measurements can tell of at most.
+    """
+    count = table.shape[1]
+    if len(wanted) < count or not len(wanted):
+        return None
+    scale = np.linalg.norm(table, axis=0)
+    if not np.all(scale > 0.0):
+        return None
+    rows, goal = table / scale / allowed[:, None], wanted / allowed
+    u, s, vt = np.linalg.svd(rows, full_matrices=False)
+    if s[-1] <= 1e-7 * s[0]:
+        return None
+    coefficients = vt.T @ ((u.T @ goal) / s)
+    if np.any(np.abs(rows @ coefficients - goal) > 1.0):
+        return None
+    errors = np.sqrt(np.sum((vt.T / s) ** 2, axis=1)) / BARS
+    spare = min(len(wanted), unknowns) - count
+    return Fit(tuple(coefficients / scale), tuple(errors / scale), thin=spare < SPARE)
+
+
+def gather(
+    reference: Reference,
+    tensor: int,
+    stats: Stats,
+    scale: float,
+    size: float,
+    seeds: Sequence[int],
+    known: Sequence[tuple[Direction, Estimate]] = (),
+) -> Suspect:
+    """Measures one wrong tensor: every coordinate where they are few, else projections.
+
+    Args:
+        reference: where slopes come from.
+        tensor: its place in the problem.
+        stats: its norms.
+        scale: step scale where its parameters are all zero.
+        size: norm of its gradient, about.
+        seeds: of the projections, at least ``PROBES``.
+        known: projections of this tensor alone that were measured before.
+    """
+    problem = reference.evaluator.problem
+    record = problem.tensors[tensor]
+    single = record.size <= SMALL
+    if single:
+        directions = [
+            Direction((), (Part(tensor, scale, Weighting.UNIT, start=c, stop=c + 1),)) for c in range(record.size)
+        ]
+    else:
+        parts = tuple(Part(tensor, rms or scale, bin=label) for label, rms, count in stats.bins if count)
+        directions = [Direction((seed,), parts) for seed in seeds[:PROBES]]
+    target = TARGET * scale * size / (math.sqrt(record.size) if single else 1.0)
+    found: list[Estimate] = []
+    if not single:
+        found = [estimate for _, estimate in known[:PROBES]]
+        directions = [direction for direction, _ in known[:PROBES]] + directions[len(found) :]
+    if not found:
+        found = reference.measure(directions[:1], target)
+    if len(directions) > len(found):
+        found += reference.measure(directions[len(found) :], target, next_step(found[-1]))
+    usable = [i for i, estimate in enumerate(found) if estimate.measured]
+    theta, claim = problem.pull(tensor)
+    slopes = np.array([found[i].slope for i in usable])
+    mismatch = np.array([found[i].mismatch for i in usable])
+    bars = np.array([found[i].bar for i in usable])
+    return Suspect(
+        tensor, record, stats, theta, claim, tuple(directions[i] for i in usable), slopes - mismatch, mismatch, bars,
+        reference, single,
+    )  # fmt: skip
+
+
+def _rms(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(values * values))) if len(values) else 0.0

@@ -1,0 +1,129 @@
+"""``regulariser``: the L2 or L1 term is missing, doubled, of the wrong sign or size, or on parameters that have none.
+
+What is fitted is reference = claim + b x parameters (or their signs, or ones). b alone says what is missing; where the
+option that scales the term was passed, the claim computed without it says what is there, and both together say how
+many times too much.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.clusters import Cluster, Fitted, clusters
+from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.saying import times
+
+#: Options that scale a regulariser.
+SCALES = ("lambd", "lambda_", "lam", "alpha", "weight_decay", "decay", "l2", "l1", "reg")
+
+
+def explain(case: Case) -> Sequence[Explanation]:
+    """Explanations by a term in the parameters."""
+    found: list[Explanation] = []
+    for shape, word in (("theta", "the parameters"), ("sign", "the signs of the parameters"), ("ones", "ones")):
+        fits = []
+        for s in case.open:
+            fit = s.fit([_term(s, shape)], known=s.claim)
+            if fit is not None:
+                fits.append(Fitted(s.index, fit.coefficients[0], fit.errors[0], fit.thin))
+        found += [e for c in clusters(fits) if (e := _explanation(case, c, shape, word)) is not None]
+    taken = {i for e in found for i in e.tensors}
+    return [*found, *_other_norm(case, [s for s in case.open if s.index not in taken])]
+
+
+def _term(suspect: Suspect, shape: str) -> NDArray[Any]:
+    if shape == "theta":
+        return suspect.theta
+    return np.sign(suspect.theta) if shape == "sign" else np.ones_like(suspect.theta)
+
+
+def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explanation | None:
+    if not cluster.solid:
+        return None
+    repairs = {i: case.claims[i] + cluster.value * _term(case.suspects[i], shape) for i in cluster.tensors}
+    names = case.names(cluster.tensors)
+    size = times(abs(cluster.value), cluster.error)
+    biases = {i for layer in case.layers for i in layer.biases}
+    only_biases = set(cluster.tensors) <= biases
+    there = claimed_coefficient(case, cluster.tensors, shape)
+    detail = _detail(cluster, there, only_biases, case)
+    kind = "L1" if shape == "sign" else "L2" if shape == "theta" else "constant"
+    if cluster.value > 0.0:
+        message = f"The gradient of {names} lacks {size} times {word} (the {kind} term: {detail})."
+        fix = f"Add {cluster.value:.9g} times {word} to the gradient of {names}."
+    else:
+        message = f"The gradient of {names} has {size} times {word} too much (the {kind} term: {detail})."
+        fix = f"Take {-cluster.value:.9g} times {word} off the gradient of {names}."
+    rank = 1.5 if shape == "theta" else 2.0
+    return Explanation(
+        "regulariser", cluster.tensors, message, fix, repairs, detail, rank, (cluster.value, cluster.error)
+    )
+
+
+def claimed_coefficient(case: Case, tensors: Sequence[int], shape: str = "theta") -> tuple[float, float] | None:
+    """How many times the parameters the claim holds, from claims with the option and without it; None if unknown."""
+    lab = case.lab
+    option = next((name for name in lab.options if name in SCALES and lab.options[name]), None)
+    if option is None or not lab.callable:
+        return None
+    without = lab.visit(options={option: 0.0})
+    if without is None:
+        return None
+    values = []
+    for i in tensors:
+        bare, term = without.claims.get(case.tensors[i].name), _term(case.suspects[i], shape)
+        if bare is None:
+            return None
+        size = float(np.vdot(term, term).real)
+        held = case.claims[i] - bare
+        c = float(np.vdot(term, held).real) / size if size else 0.0
+        if np.linalg.norm(held - c * term) > 1e-7 * (np.linalg.norm(held) + 1e-300) and c != 0.0:
+            return None
+        values.append(c)
+    return float(np.mean(values)), float(np.ptp(values))
+
+
+def _detail(cluster: Cluster, there: tuple[float, float] | None, only_biases: bool, case: Case) -> str:
+    if only_biases and cluster.value < 0.0:
+        return "on the biases"
+    if there is None:
+        return "missing" if cluster.value > 0.0 else "too strong"
+    held, wanted = there[0], there[0] + cluster.value
+    if abs(held) < 1e-6 * abs(wanted):
+        return "missing"
+    if abs(wanted) < 1e-6 * abs(held):
+        return "in the gradient only"
+    ratio = held / wanted
+    known = case.nice(ratio, 1e-6 * abs(ratio))
+    words: Mapping[float, str] = {-1.0: "wrong sign", 2.0: "counted twice", 0.5: "halved"}
+    for value, text in words.items():
+        if abs(ratio - value) < 1e-5:
+            return text
+    if known is not None and known.role == "examples" and abs(known.value - case.lab.examples) < 1e-6:
+        return "without 1/m"
+    return f"{known.text if known else f'{ratio:.6g}'} times too strong"
+
+
+def _other_norm(case: Case, suspects: Sequence[Suspect]) -> list[Explanation]:
+    """L1 in the gradient where the cost has L2, or the other way round."""
+    fits = [(s, s.fit([s.theta, np.sign(s.theta)], known=s.claim)) for s in suspects]
+    usable = {s.index: f for s, f in fits if f and not f.thin and f.coefficients[0] * f.coefficients[1] < 0.0}
+    found = []
+    for cluster in clusters([Fitted(i, f.coefficients[0], f.errors[0], f.thin) for i, f in usable.items()]):
+        b, c = usable[cluster.tensors[0]].coefficients
+        members = [case.suspects[i] for i in cluster.tensors]
+        names = case.names(cluster.tensors)
+        has, wants = ("L1", "L2") if b > 0.0 else ("L2", "L1")
+        found.append(
+            Explanation(
+                "regulariser", cluster.tensors,
+                f"The gradient of {names} has the {has} term where the cost has the {wants} term.",
+                f"Add {b:.9g} times the parameters and {c:.9g} times their signs to the gradient of {names}.",
+                {s.index: s.claim + b * s.theta + c * np.sign(s.theta) for s in members}, f"{has} for {wants}", 2.5,
+                (b, cluster.error),
+            )
+        )  # fmt: skip
+    return found

@@ -1,0 +1,45 @@
+"""The causes, in the stages in which they are asked; a stage sees what earlier ones left open.
+
+One line a cause. The first stage needs no evaluations beyond the evidence, the second calls the user's functions again
+or under other data and options, the third searches for the place, and the last say what can be said of any mismatch.
+"""
+
+from collections.abc import Callable, Sequence
+
+from gradproof._diagnosis import (
+    bias_reduction,
+    clipped,
+    factor,
+    parametrisation,
+    permuted,
+    precision,
+    region,
+    regulariser,
+    swapped,
+    transposed,
+    unexplained,
+    upstream,
+    zero,
+)
+from gradproof._diagnosis.case import Case, Explanation
+
+Cause = Callable[[Case], Sequence[Explanation]]
+
+#: Stages of causes.
+STAGES: tuple[tuple[Cause, ...], ...] = (
+    (zero.explain, bias_reduction.totals),
+    (
+        clipped.explain,
+        bias_reduction.explain,
+        factor.explain,
+        regulariser.explain,
+        transposed.explain,
+        swapped.explain,
+        permuted.explain,
+        parametrisation.explain,
+    ),
+    (precision.explain,),
+    (upstream.explain,),
+    (region.explain,),
+    (unexplained.explain,),
+)

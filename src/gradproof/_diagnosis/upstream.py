@@ -1,0 +1,63 @@
+"""``upstream``: the fault enters at one layer and spoils every gradient below it.
+
+From the gradients alone the step into that layer cannot be taken apart further: the derivative of its activation, the
+matrix that carries the cotangent back and a mask between the two leave the same pattern.
+"""
+
+from collections.abc import Sequence
+
+from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.layers import Layer
+
+#: What else would spoil everything below a layer.
+INTO_A_LAYER = ("activation-derivative", "transposed", "dropout", "missing-path", "early-update", "wrong-cache")
+AT_THE_OUTPUT = ("other-loss", "missing-path", "activation-derivative")
+
+
+def explain(case: Case) -> Sequence[Explanation]:
+    """The layer at which everything goes wrong, if one fits the pattern of wrong layers."""
+    layers = [layer for layer in case.layers if layer.weights or layer.biases]
+    last = entry(case, layers)
+    if last is None:
+        return []
+    spoilt = tuple(s.index for s in case.open if any(s.index in layer.tensors for layer in layers[: last + 1]))
+    if not spoilt or len(spoilt) < 2:
+        return []
+    top = last == len(layers) - 1
+    name = f"layer {layers[last].key}" if layers[last].key.isdigit() else layers[last].key
+    where = "at the output" if top else f"at {name}"
+    below = "and all gradients below it are wrong" if last else "and its gradients are wrong"
+    message = f"The fault enters {where}, {below}; everything above is right."
+    if top:
+        message = (
+            f"The fault enters where the cost is differentiated by the last layer ({name}): all gradients are wrong."
+        )
+    fix = (
+        f"Look at the backward step into {name}: the derivative of its activation, the weights that carry the error "
+        "back to it, masks between the two."
+        if not top
+        else "Look at the first line of the backward pass, where the derivative of the cost starts."
+    )
+    return [Explanation("upstream", spoilt, message, fix, {}, where, 6.0, also=AT_THE_OUTPUT if top else INTO_A_LAYER)]
+
+
+def entry(case: Case, layers: Sequence[Layer]) -> int | None:
+    """The highest layer that is wrong through and through, with all below it wrong and nothing above; else None.
+
+    Undecided tensors fit any pattern, but the layer that is named must be wrong itself.
+    """
+    if len(layers) < 2:
+        return None
+    wrong = [[case.verdicts.get(i) != "correct" for i in layer.tensors] for layer in layers]
+    proven = [[case.verdicts.get(i) == "wrong" for i in layer.tensors] for layer in layers]
+    open_ = {s.index for s in case.open}
+    explained = [i for layer in layers for i in layer.tensors if i in case.explained]
+    last = max((k for k, layer in enumerate(layers) if open_ & set(layer.tensors)), default=-1)
+    if (
+        last < 0
+        or set(explained) & set(layers[last].tensors)
+        or not all(all(row) for row in wrong[: last + 1])
+        or not any(proven[last])
+    ):
+        return None
+    return last

@@ -1,0 +1,52 @@
+"""``zero``: a gradient was never computed, or is cut off from the cost; its L2 term may still be there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.evidence import Suspect
+
+#: A claim this much smaller than the derivative is what rounding leaves of zero.
+ROUNDING = 1e-13
+
+
+def explain(case: Case) -> Sequence[Explanation]:
+    """Explanations by a data part of exactly zero."""
+    zero = [s for s in case.open if _nothing(s)]
+    decay = [s for s in case.open if not _nothing(s) and _only_decay(case, s.index)]
+    found = []
+    if zero:
+        tensors = tuple(s.index for s in zero)
+        names = case.names(tensors)
+        verb = "is" if len(tensors) == 1 else "are"
+        subject = "The claimed gradient" if len(tensors) == 1 else "The claimed gradients"
+        message = f"{subject} of {names} {verb} zero everywhere, but the cost changes with {names}."
+        fix = f"Compute the gradient of {names}: it is never set, or cut off from the cost."
+        found.append(Explanation("zero", tensors, message, fix, {}, "never computed", 0.5))
+    if decay:
+        tensors = tuple(s.index for s in decay)
+        names = case.names(tensors)
+        message = f"The claimed gradient of {names} holds the L2 term alone: the part that comes from the data is zero."
+        fix = f"Compute the data part of the gradient of {names}: it is never set, or cut off from the cost."
+        found.append(Explanation("zero", tensors, message, fix, {}, "L2 term only", 0.6))
+    return found
+
+
+def _nothing(s: Suspect) -> bool:
+    """Whether a claim is zero, or zero to its own rounding beside the derivative."""
+    if not np.any(s.claim):
+        return True
+    scale = s.directions[0].parts[0].weight if s.directions else 1.0
+    size = float(np.sqrt(np.mean(s.measured**2))) / scale if len(s.measured) else 0.0
+    return float(np.max(np.abs(s.claim))) <= ROUNDING * size
+
+
+def _only_decay(case: Case, tensor: int) -> bool:
+    """Whether a claim is an exact multiple of the parameters, as no gradient of data is by accident."""
+    claim, theta = case.claims[tensor], case.thetas[tensor]
+    size = float(np.vdot(theta, theta).real)
+    if claim.size < 4 or not size:
+        return False
+    multiple = float(np.vdot(theta, claim).real) / size
+    return multiple > 0.0 and bool(np.linalg.norm(claim - multiple * theta) <= 1e-12 * np.linalg.norm(claim))
