@@ -345,3 +345,26 @@ def test_an_unknown_number_is_not_a_zero() -> None:
     report = gp.check(cost, PARAMS, grads, budget=5)
     assert math.isnan(report.difference.estimate) or report.difference.estimate == 1.0
     assert report.difference.high == 1.0
+
+
+@pytest.mark.parametrize("method", ["auto", "exhaustive"])
+def test_a_budget_holds_at_the_edge_of_a_domain_too(method: str) -> None:
+    at = {"y": np.array([0.0, 1.0, 2.0]), "W": PARAMS["W"]}
+
+    def edge(p: Params) -> float:
+        with np.errstate(invalid="ignore"):
+            return float(np.sum(p["y"] ** 1.5) + np.sum(np.tanh(p["W"]) ** 2))
+
+    def claim(p: Params, factor: float = 1.0) -> Params:
+        return {"y": 1.5 * factor * np.sqrt(p["y"]), "W": grads({"W": p["W"], "b": p["y"]})["W"]}
+
+    full = gp.check(edge, at, claim, method=method)
+    assert full.verdict != "wrong"
+    for budget in range(1, full.evaluations, 7):
+        counted = Counted(edge)
+        report = gp.check(counted, at, claim, method=method, budget=budget)
+        assert counted.calls == report.evaluations <= budget
+        assert report.verdict != "wrong"
+        off = gp.check(edge, at, lambda p: claim(p, 1.1), method=method, budget=budget)
+        assert off.verdict != "correct"
+        assert set(off.tensors) == {"y", "W"}
