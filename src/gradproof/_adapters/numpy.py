@@ -4,6 +4,7 @@ The decision behind it: everything that knows about nestings, dtypes and the use
 any work; what goes on to the core is a flat vector, a flat claim and a function from one to a number.
 """
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from gradproof._adapters.arrays import ArrayProblem, Point
 from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.randomness import Snapshot, sources
-from gradproof._adapters.user import Caller, argument_name, takes_parameters
+from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
 from gradproof._records import Tensor
 from gradproof._tree import Leaf, Structure, shared
@@ -53,6 +54,7 @@ class Session:
         start: the random state in reach when the check began.
         frozen: the same, where it must be put back before each evaluation.
         rows: how many parameter sets the cost is given at once; 0 for one without a leading axis.
+        given: the claimed gradient where it was passed in as arrays, as they were then; None where it is computed.
     """
 
     call: Call
@@ -62,6 +64,7 @@ class Session:
     start: Snapshot
     frozen: Snapshot | None = None
     rows: int = 0
+    given: Claims | None = None
 
     @property
     def callable_grads(self) -> bool:
@@ -86,11 +89,11 @@ class Session:
         """The same session with randomness standing still."""
         return replace(self, frozen=self.start)
 
-    def evaluate(self, work: NDArray[Any]) -> Any:
+    def evaluate(self, work: NDArray[Any], values: list[Any] | None = None) -> Any:
         """The cost beside the point; NaN where it has none."""
         if self.frozen is not None:
             self.frozen.restore()
-        return self.caller.evaluate(work)
+        return self.caller.evaluate(work, values)
 
     def at_point(self, theta: NDArray[Any]) -> Any:
         """The cost at a point where it must be finite."""
@@ -110,24 +113,42 @@ class Session:
 
     def for_workers(self) -> "Session":
         """What another process needs to evaluate the cost, without what cannot be sent there."""
-        call = replace(self.call, grads=None, params=None)
-        return self if self.frozen is not None else replace(self, call=call, start=Snapshot(()))
+        call = replace(self.call, grads=None, params=None, batch=None, terms=None)
+        return self if self.frozen is not None else replace(self, call=call, start=Snapshot(()), given=None)
 
-    def claims(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
+    def demand_sendable(self) -> None:
+        """Refuses a cost that cannot be sent to another process.
+
+        Raises:
+            InputError: it cannot.
+        """
+        try:
+            pickle.dumps(self.for_workers())
+        except Exception as error:
+            raise InputError.of(
+                "setting up workers", "`cost`", "something that can be sent to another process", f"not ({error})",
+                "Define it at the top level of a module, with what it needs in args=, or pass "
+                "workers=concurrent.futures.ThreadPoolExecutor().",
+            ) from error  # fmt: skip
+
+    def claims(self, theta: NDArray[Any], *, native: bool = False, after_cost: bool = False) -> Claims:
         """The claimed gradient at a point; where it was given as arrays, those arrays.
 
         A callable is called right after the cost, under the same random state, as some costs leave behind what the
         gradient needs.
+
+        Args:
+            theta: the point.
+            native: whether the functions are given the user's own dtypes.
+            after_cost: whether the cost was evaluated right there and just now.
         """
         grads = self.call.grads
-        if not self.callable_grads:
-            return read_claims(grads, self.caller.structure, self.tensors)
+        if self.given is not None:
+            return self.given
         if self.frozen is not None:
             self.frozen.restore()
-        if self.rows:
-            self.at_point(theta)
-        else:
-            returned = self.caller.call(self.call.cost, theta.copy(), native=native)
+        if not (after_cost and grads is not True):
+            returned = self._cost_before(theta, native=native)
             if grads is True:
                 return read_claims(returned[1], self.caller.structure, self.tensors)
         if self.frozen is not None:
@@ -141,23 +162,29 @@ class Session:
                 else self.caller.call(grads, work, native=native)
             )
         except Exception as error:
-            error.add_note("gradproof: raised by the claimed gradient, before anything was checked.")
+            error.add_note("gradproof: raised by the claimed gradient at the given parameters.")
             raise
-        if not self.caller.live and not np.array_equal(work, theta, equal_nan=True):
+        changed = self.caller.changed(theta, work)
+        if changed is not None:
             raise InputError.of(
-                "computing the claimed gradient",
-                "the parameters it is given",
-                "left as they were",
-                "changed in place by the gradient",
+                "computing the claimed gradient", changed, "left as it was", "changed in place by the gradient",
                 "Make the backward pass work on copies, and update parameters after it.",
-            )
+            )  # fmt: skip
         return read_claims(found, self.caller.structure, self.tensors)
+
+    def _cost_before(self, theta: NDArray[Any], *, native: bool) -> Any:
+        if self.rows:
+            return self.at_point(theta)
+        try:
+            return self.caller.call(self.call.cost, theta.copy(), native=native)
+        except Exception as error:
+            error.add_note("gradproof: raised by the cost, called for the claimed gradient at the given parameters.")
+            raise
 
     def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_]) -> ArrayProblem:
         """Lines through a point for the core."""
         point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_dtypes)
-        evaluate = _evaluate_many if self.rows else _evaluate
-        return ArrayProblem(point, partial(evaluate, self.for_workers()), self.rows)
+        return ArrayProblem(point, partial(_Stage, self.for_workers()), self.rows)
 
     @contextmanager
     def protected(self) -> Iterator[None]:
@@ -171,12 +198,28 @@ class Session:
             self.start.restore()
 
 
-def _evaluate(session: Session, work: NDArray[Any]) -> Any:
-    return session.evaluate(work)
+class _Stage:
+    """A working vector and what it takes to evaluate the cost there."""
 
+    __slots__ = ("_presented", "_session")
 
-def _evaluate_many(session: Session, work: NDArray[Any]) -> Any:
-    return session.evaluate_many(work)
+    def __init__(self, session: Session, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._session = session
+        self._presented = Presented(session.caller, shape, dtype)
+
+    @property
+    def work(self) -> NDArray[Any]:
+        return self._presented.work
+
+    @property
+    def kept(self) -> bool:
+        return self._presented.kept
+
+    def cost(self) -> Any:
+        work = self._presented.work
+        if self._session.rows:
+            return self._session.evaluate_many(work)
+        return self._session.evaluate(work, self._presented.values())
 
 
 def open_session(call: Call) -> Session:
@@ -197,11 +240,13 @@ def open_session(call: Call) -> Session:
     live = not takes_parameters(call.cost)
     root = "params" if live else argument_name(call.cost)
     structure = Structure.of(call.params, root)
-    if not structure.leaves and not structure.statics:
-        raise InputError.of(
-            f"reading {root}", root, "a float array or a nesting of float arrays",
-            f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to.",
-        )  # fmt: skip
+    if not structure.leaves:
+        got, todo = f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to."
+        if structure.statics:
+            name, value = structure.statics[0]
+            got += f" ({name} holds {value.dtype if hasattr(value, 'dtype') else type(value).__name__})"
+            todo = f"Convert what the gradient belongs to: {name}.astype(float)."
+        raise InputError.of(f"reading {root}", root, "a float array or a nesting of float arrays", got, todo)
     if live:
         _writable(structure.leaves)
     moved: list[Tensor | None] = []
@@ -226,7 +271,9 @@ def open_session(call: Call) -> Session:
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
     found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
-    return Session(call, caller, tuple(tensors), theta, Snapshot.of(found))
+    computed = call.grads is True or callable(call.grads)
+    given = None if computed else read_claims(call.grads, structure, tensors)
+    return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
 
 
 def _chosen(name: str, call: Call) -> bool:
