@@ -28,6 +28,8 @@ BARS = 3.0
 CLEAR = 20.0
 #: Share of a bar aimed at, relative to the norm of claim or reference.
 TARGET = 5e-9
+#: A fitted number must be known to this share of itself.
+BLUNT = 0.02
 #: Projections beyond the free numbers of an explanation that it takes to believe it.
 SPARE = 3
 
@@ -45,6 +47,11 @@ class Fit:
     coefficients: tuple[float, ...]
     errors: tuple[float, ...]
     thin: bool
+
+    @property
+    def pairs(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Numbers and errors."""
+        return self.coefficients, self.errors
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,10 @@ class Suspect:
         arrays = [*candidates] if known is None else [*candidates, known]
         table = self.problem.project(self.directions, self.index, arrays)
         wanted = self.measured if known is None else self.measured - table[:, -1]
-        return solve(table[:, : len(candidates)], wanted, self._allowed(), self.tensor.size)
+        found = solve(table[:, : len(candidates)], wanted, self._allowed(), self.tensor.size)
+        # A factor that may as well be zero explains nothing: the derivative itself is then lost in the bars.
+        blunt = found is not None and any(e > BLUNT * abs(c) for c, e in zip(*found.pairs, strict=True))
+        return None if blunt else found
 
     def _allowed(self) -> NDArray[np.float64]:
         """Bars, but never narrower than a millionth of the mismatch: nothing is measured more finely than that."""

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.evidence import Suspect
-from gradproof._records import Direction, Part
+from gradproof._records import Direction, Part, Region
 
 #: Shifts are tried up to this many places on a longer axis.
 FARTHEST = 32
-#: Rows are matched one by one up to this many.
-ROWS = 64
+#: Rows or columns are matched one by one up to this many, after so many that must all find a match.
+ROWS, FIRST = 64, 2
 
 Turn = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -80,50 +80,46 @@ def _axes(axes: Sequence[int]) -> str:
 
 
 def _swaps(s: Suspect) -> Iterator[tuple[str, Turn]]:
-    """The order of the rows that is measured row by row, where they are few."""
+    """The order of rows or columns that is measured one by one, where they are few."""
     shape = s.claim.shape
-    if (
-        s.tensor.complex
-        or not shape
-        or not 1 < shape[0] <= ROWS
-        or s.tensor.size == shape[0] * (s.tensor.size // shape[0]) == 0
-    ):
+    if s.tensor.complex:
         return
-    order = _order(s, shape[0])
-    if order is not None:
-        what = "rows" if len(shape) > 1 else "elements"
-        yield f"{what} in the order {_shown(order)}", lambda a: a[np.asarray(order)]
+    for axis, count in enumerate(shape):
+        order = _order(s, axis, count) if 1 < count <= ROWS else None
+        if order is not None:
+            what = ("rows", "columns")[axis] if len(shape) == 2 else "elements" if len(shape) == 1 else f"axis {axis}"
+            yield f"{what} in the order {_shown(order)}", partial(np.take, indices=order, axis=axis)
 
 
-def _order(s: Suspect, rows: int) -> list[int] | None:
-    """For each row the claimed row that agrees with its derivative along one direction, if there is exactly one.
+def _order(s: Suspect, axis: int, count: int) -> list[int] | None:
+    """For each slice the claimed slice that agrees with its derivative along one direction, if there is exactly one.
 
-    The same random numbers would be needed on every row; instead each row has its own direction, along which all
-    claimed rows are tried.
+    Each slice has a direction of its own, along which all claimed slices are tried. A few are measured first: where
+    one of them agrees with no claimed slice the order cannot be what is wrong.
     """
-    width = s.tensor.size // rows
     scale = s.stats.scale or 1.0
-    directions = [
-        Direction((7_001 + r,), (Part(s.index, scale, start=r * width, stop=(r + 1) * width),)) for r in range(rows)
-    ]
-    flat = s.claim.reshape(rows, width)
-    found = s.source.measure(directions, 1e-7 * scale * float(np.linalg.norm(flat)) / rows**0.5)
-    order = []
-    for r, estimate in enumerate(found):
-        if not estimate.measured:
-            return None
-        wanted = estimate.slope - estimate.mismatch
-        spread = []
-        for other in range(rows):
-            candidate = np.zeros_like(flat)
-            candidate[r] = flat[other]
-            spread.append(candidate.reshape(s.claim.shape))
-        values = s.problem.project([directions[r]], s.index, spread)[0]
-        fits = np.flatnonzero(np.abs(values - wanted) <= 3.0 * estimate.bar)
-        if len(fits) != 1:
-            return None
-        order.append(int(fits[0]))
-    return order if sorted(order) == list(range(rows)) and order != list(range(rows)) else None
+    whole = tuple((0, n, 1) for n in s.claim.shape)
+    boxes = [(*whole[:axis], (k, k + 1, 1), *whole[axis + 1 :]) for k in range(count)]
+    parts = [Part(s.index, scale, region=Region((box,))) for box in boxes]
+    directions = [Direction((7_001 + k,), (part,)) for k, part in enumerate(parts)]
+    target = 1e-7 * scale * s.stats.claim / count**0.5
+    slices = np.moveaxis(s.claim, axis, 0)
+    order: list[int] = []
+    for first, last in ((0, FIRST), (FIRST, count)):
+        for k, estimate in enumerate(s.source.measure(directions[first:last], target), start=first):
+            if not estimate.measured:
+                return None
+            tried = []
+            for other in range(count):
+                candidate = np.zeros_like(slices)
+                candidate[k] = slices[other]
+                tried.append(np.moveaxis(candidate, 0, axis))
+            values = s.problem.project([directions[k]], s.index, tried)[0]
+            fits = np.flatnonzero(np.abs(values - (estimate.slope - estimate.mismatch)) <= 3.0 * estimate.bar)
+            if len(fits) != 1:
+                return None
+            order.append(int(fits[0]))
+    return order if sorted(order) == list(range(count)) and order != list(range(count)) else None
 
 
 def _shown(order: Sequence[int]) -> str:

@@ -11,9 +11,9 @@ from gradproof._diagnosis.evidence import Suspect, rms
 
 #: Formats a claim may have been rounded to: name -> unit roundoff.
 FORMATS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
-#: A line of claims this far apart, relative to the parameters: so far that rounded numbers cross to their neighbours,
-#: and near enough for a smooth claim to leave next to nothing in a fourth difference.
-SPACING = 3e-3
+#: Claims this far apart along a line, relative to the parameters: so near that a kink hardly ever lies between, while
+#: of many rounded numbers a few cross to their neighbours all the same. Two lines must show it.
+SPACING = 1e-5
 #: Rounding seen along the line explains a mismatch up to this many times larger, the rest being the same every time.
 WITHIN = 30.0
 #: Mismatches larger than this are no rounding, and noise less than this share of the claim is a smooth claim's own.
@@ -69,22 +69,30 @@ def _rough(case: Case, suspects: Sequence[Suspect]) -> list[int]:
     small = [s for s in suspects if _size(s) < LARGEST and s.tensor.size >= 2]
     if not small or not case.lab.callable:
         return []
-    rng = np.random.default_rng(5)
+    rough = {s.index: s for s in small}
+    for seed in (5, 6):
+        noise = _noise(case, suspects, np.random.default_rng(seed))
+        rough = {i: s for i, s in rough.items() if noise.get(i, 0.0) > LEAST and noise[i] * WITHIN > _size(s)}
+        if not rough:
+            break
+    return list(rough)
+
+
+def _noise(case: Case, suspects: Sequence[Suspect], rng: np.random.Generator) -> dict[int, float]:
+    """How far the claims along one short line are from smooth, relative to the claims."""
     ways = {s.index: s.theta * rng.standard_normal(s.theta.shape) for s in suspects}
     line = []
     for k in range(-2, 3):
         there = case.lab.visit(theta={i: case.thetas[i] + k * SPACING * way for i, way in ways.items()})
         if there is None:
-            return []
+            return {}
         line.append(there.claims)
-    found = []
-    for s in small:
+    found = {}
+    for s in suspects:
         claims = [claims.get(s.name) for claims in line]
         if any(c is None for c in claims):
             continue
         a, b, c, d, e = (np.asarray(c) for c in claims)
         # Fourth difference: 70 times the variance of independent rounding, nothing of a smooth claim.
-        noise = float(np.linalg.norm(a - 4 * b + 6 * c - 4 * d + e)) / np.sqrt(70.0) / (s.stats.claim or 1.0)
-        if noise * WITHIN > _size(s) and noise > LEAST:
-            found.append(s.index)
+        found[s.index] = float(np.linalg.norm(a - 4 * b + 6 * c - 4 * d + e)) / np.sqrt(70.0) / (s.stats.claim or 1.0)
     return found

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 from gradproof._diagnosis.case import Case, Explanation
 
+#: What a reader can rule out.
+TRIED = "a constant factor, a sign, a term in the parameters, a transpose, another order, a part of the tensor"
+
 
 def explain(case: Case) -> Sequence[Explanation]:
-    """One explanation a tensor that says where and no more."""
-    found = []
-    for s in case.open:
-        where = case.places.get(s.index)
-        places = {} if where is None or where.kind == "all" else {s.index: where}
-        message = f"The gradient of {s.name} is wrong" + (f" in {where.text}." if places and where else ".")
-        fix = f"Look at the lines that compute the gradient of {s.name}; report.worst() shows measured elements."
-        found.append(Explanation("unexplained", (s.index,), message, fix, places=places, rank=9.0))
-    return found
+    """What can be said of any mismatch: which tensors, and what was tried in vain."""
+    if not case.open:
+        return []
+    tensors = tuple(s.index for s in case.open)
+    names = case.names(tensors)
+    subject, verb = ("gradient", "is") if len(tensors) == 1 else ("gradients", "are")
+    message = f"The {subject} of {names} {verb} wrong in a way that none of the causes tried explains ({TRIED})."
+    fix = f"Look at the lines that compute the {subject} of {names}; report.worst() shows measured elements."
+    return [Explanation("unexplained", tensors, message, fix, rank=9.0)]
