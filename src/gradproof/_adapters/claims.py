@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gradproof._errors import InputError
 from gradproof._records import Finding, Place, Tensor
-from gradproof._tree import Structure, pair
+from gradproof._tree import Structure, pair, shared
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class Claims:
         dtypes: name to the claim's dtype.
         findings: what is wrong with the form of the claim.
         notes: what a reader should know.
+        shared: pairs of tensors whose claims are parts of the same memory.
     """
 
     values: Mapping[str, NDArray[np.float64]]
     dtypes: Mapping[str, np.dtype[Any]]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    shared: tuple[tuple[str, str], ...] = ()
 
     def vector(self, tensors: Sequence[Tensor]) -> NDArray[np.float64]:
         """All coordinates in the order of the tensors, zero where nothing is claimed."""
@@ -88,7 +90,9 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
         if flat is not None:
             values[tensor.name] = flat
     notes = [f"Ignored what belongs to no parameter: {_names(pairing.extra)}."] if pairing.extra else []
-    return Claims(values, dtypes, tuple(findings), tuple(notes))
+    of = {partner: name for name, partner in pairing.pairs.items()}
+    pairs = tuple((of[a], of[b]) for a, b in shared(claimed.leaves) if a in of and b in of)
+    return Claims(values, dtypes, tuple(findings), tuple(notes), pairs)
 
 
 def _opaque(value: Any) -> bool:

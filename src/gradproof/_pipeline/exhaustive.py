@@ -15,8 +15,9 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._localisation.components import Measured, measure_components, rows
 from gradproof._pipeline.options import Options
-from gradproof._pipeline.point import Place0, prepare, stand_still, unsteady_claims
+from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import REASONS
+from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import Found, flat_offsets, unexplained
 from gradproof._records import Components, Difference, Estimate, Finding, Place, Tensor, TensorReport, Verdict
 from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, default_scales
@@ -29,8 +30,10 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
     """Measures every component."""
     still = stand_still(session, meter)
     session = still.session
-    claims = session.claims(session.theta)
-    findings = [*claims.findings, *unsteady_claims(session, claims, 1e-5)]
+    calls = first_calls(session, meter)
+    session, claims = calls.session, calls.calls[0]
+    still = replace(still, session=session)
+    findings = [*claims.findings, *unsteady(calls, (), 1e-5, lambda _: None, session.call.options or {})]
     notes = [*claims.notes]
     if still.random is not None:
         notes.append("The cost draws random numbers; one pattern was frozen for the check.")

@@ -1,17 +1,21 @@
 """The default method: probes over all tensors together, in finer precision or beside the point where they must be."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._adapters.claims import Claims
 from gradproof._adapters.numpy import Session
+from gradproof._diagnosis.proof import left_after
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
 from gradproof._pipeline.options import Options
-from gradproof._pipeline.point import Place0, prepare, stand_still, unsteady_claims
+from gradproof._pipeline.point import Place0, prepare, stand_still
+from gradproof._pipeline.repeats import Judged, first_calls, unsteady
 from gradproof._pipeline.reporting import Found
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
 from gradproof._verdict.judge import Judge, Outcome, Seeds, default_scales, relative_high, relative_low
@@ -44,15 +48,19 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         if not session.callable_grads:
             reason = "the claimed gradient was computed under other random numbers; pass a function as grads"
             return _nothing(work, session.claims(session.theta), reason)
-    claims = work.session.claims(work.session.theta)
+    calls = first_calls(work.session, meter)
+    work.session = calls.session
+    work.still = still = replace(still, session=calls.session)
+    claims = calls.calls[0]
     work.notes += claims.notes
     findings = [*claims.findings]
-    tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
-    findings += unsteady_claims(work.session, claims, tolerance)
     place = prepare(still, work.session.theta, claims, options, work.tools)
     place, edges = hold_still(work, place)
     outcomes, reasons, places = _judge(work, place)
     apply_edges(work, place, edges, outcomes, reasons)
+    tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
+    right = [t.name for i, t in enumerate(work.session.tensors) if i in outcomes and outcomes[i].status == "correct"]
+    findings += unsteady(calls, right, tolerance, _judged(work, place), work.session.call.options or {})
     native = _native(work, claims, place, outcomes)
     tensors = [
         _report(t, place.claimed[i], outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
@@ -109,6 +117,27 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
         for i in usable:
             outcomes.setdefault(i, Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "budget"))
     return outcomes, remarks, places
+
+
+def _judged(work: Work, place: Place0) -> Judged:
+    """Judges other claims at the point, as the diagnosis does with repaired ones."""
+
+    def judged(repairs: Mapping[int, NDArray[np.float64]]) -> float | None:
+        tensors = work.session.tensors
+        shaped = {i: _shaped(tensors[i], r) for i, r in repairs.items()}
+        try:
+            left = left_after(place.reference, place.claimed, shaped, work.options.seed + 77_777)
+        except BudgetExhaustedError:
+            return None
+        if any(found.status != "correct" for found in left.values()) or len(left) < len(shaped):
+            return None
+        return max(found.relative for found in left.values())
+
+    return judged
+
+
+def _shaped(tensor: Tensor, flat: NDArray[np.float64]) -> NDArray[Any]:
+    return (flat.view(np.complex128) if tensor.complex else flat).reshape(tensor.shape)
 
 
 def _is_fine(place: Place0, i: int) -> bool:
@@ -226,7 +255,7 @@ def _report(
     broken = [f for f in findings if tensor.name in f.tensors and f.severity == "error"]
     tolerance, elements = claimed.aim.tolerance, _elements(tensor)
     if outcome is None or broken:
-        reason = broken[0].message if broken else "nothing is claimed for it"
+        reason = _reason(broken[0]) if broken else "nothing is claimed for it"
         known = Difference(1.0, 0.0, 1.0) if outcome is None else _difference(claimed, outcome)
         return TensorReport(tensor.name, tensor.shape, Verdict.WRONG, known, reason, tolerance, elements)
     verdict = Verdict(outcome.status)
@@ -246,6 +275,13 @@ def _report(
         elif off + difference.high > allowed:
             verdict, reason = Verdict.UNDECIDED, f"in its own precision the claim differs by {off:.1e}"
     return TensorReport(tensor.name, tensor.shape, verdict, difference, reason, tolerance, elements)
+
+
+def _reason(finding: Finding) -> str:
+    """The finding in few words; those about the form of a claim are about one tensor and short."""
+    if finding.cause == "contract":
+        return finding.message
+    return f"{finding.cause}: {finding.detail}" if finding.detail else finding.cause
 
 
 def _is_zero(claimed: Claimed, outcome: Outcome) -> bool:
