@@ -7,11 +7,18 @@ or under other data and options, the third searches for the place, and the last 
 from collections.abc import Callable, Sequence
 
 from gradproof._diagnosis import (
+    aliasing,
+    configuration,
+    dropout,
     factor,
     permuted,
+    regime,
     region,
     regulariser,
+    stabiliser,
+    stale,
     swapped,
+    terms,
     transposed,
     unexplained,
     upstream,
@@ -23,8 +30,16 @@ Cause = Callable[[Case], Sequence[Explanation]]
 
 #: Stages of causes.
 STAGES: tuple[tuple[Cause, ...], ...] = (
+    (aliasing.explain,),
     (zero.explain,),
+    (terms.explain,),
+    (dropout.explain, configuration.explain_factor),
     (factor.explain, regulariser.explain, transposed.explain, swapped.explain, permuted.explain),
+    (stale.explain,),
+    (dropout.explain_off,),
+    (stabiliser.explain,),
+    (configuration.explain,),
+    (regime.explain,),
     (upstream.explain,),
     (region.explain,),
     (unexplained.explain,),

@@ -161,7 +161,7 @@ def unsteady(
     if found.moved and found.settled:
         return [reporter.random(differing, options)]
     steps = _growth(found, differing)
-    left = judged({i: steps[t.name] for i, t in enumerate(found.session.tensors) if t.name in steps}) if steps else None
+    left = _judged_steps(found.session, steps, judged)
     if left is not None:
         findings = [reporter.accumulated([*steps], left)]
         differing = [name for name in differing if name not in steps]
@@ -172,6 +172,18 @@ def unsteady(
         findings.append(reporter.spoilt(spoilt))
     rest = [name for name in differing if name not in spoilt]
     return [*findings, *([reporter.nondeterministic(rest)] if rest else [])]
+
+
+def _judged_steps(session: Session, steps: Mapping[str, NDArray[np.float64]], judged: Judged) -> float | None:
+    """What is left where the growth from call to call is taken for the gradient; None where it is not right."""
+    members = [i for i, t in enumerate(session.tensors) if t.name in steps]
+    if not members:
+        return None
+    # The smallest goes first: growth that is no gradient is seen there for little.
+    smallest = min(members, key=lambda i: session.tensors[i].size)
+    if judged({smallest: steps[session.tensors[smallest].name]}) is None:
+        return None
+    return judged({i: steps[session.tensors[i].name] for i in members})
 
 
 def _growth(found: Repeats, differing: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -288,7 +300,7 @@ class _Reporter:
 
     def _mask(self, pairs: bool, name: str) -> NDArray[np.bool_]:
         values = [claims.values[name] for claims in self.found.calls if name in claims.values]
-        mask: NDArray[np.bool_] = np.any([v != values[0] for v in values[1:]], axis=0)
+        mask = np.logical_or.reduce([v != values[0] for v in values[1:]])
         return mask.reshape(-1, 2).any(axis=1) if pairs else mask
 
 
