@@ -83,7 +83,9 @@ def explain(case: Case) -> Sequence[Explanation]:
             )
             fix = f"Pass {option} on to the backward pass and use it there as the cost does."
             also = () if own else ("activation-derivative",)
-            return [Explanation("configuration", tensors, message, fix, {}, f"right at {option} = {value}", 3.0, also=also)]
+            return [
+                Explanation("configuration", tensors, message, fix, {}, f"right at {option} = {value}", 3.0, also=also)
+            ]
         still = all(np.array_equal(there.claims.get(s.name, np.empty(0)), s.claim) for s in suspects)
         if still and all(reacts(there, s) for s in suspects[:2]):
             verb_ = verb(len(suspects), "does", "do")

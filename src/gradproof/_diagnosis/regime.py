@@ -54,7 +54,9 @@ def _overflow(case: Case) -> Explanation:
 def _branch(case: Case, scale: float) -> Explanation:
     tensors = tuple(s.index for s in case.open)
     names = case.names(tensors)
-    message = f"{gradient_of(names, len(tensors))} right with all parameters times {scale:g} and wrong here: the formula "
+    message = (
+        f"{gradient_of(names, len(tensors))} right with all parameters times {scale:g} and wrong here: the formula "
+    )
     message += "for values of this size is wrong."
     fix = "Look at branches on the size of a value (np.where, clip, thresholds) in the backward pass."
     also = ("overflow", "clipped", "stabiliser") if scale < 1.0 else ("stabiliser", "tie")

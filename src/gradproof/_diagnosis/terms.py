@@ -122,10 +122,14 @@ def _explanation(
         fix = f"Divide the part of the gradient of {names} that comes from {name} by {amount}."
     if decay:
         cause = "regulariser"
-    message = f"{gradient_of(names, many).rsplit(' ', 1)[0]} {said if many == 1 else _plural(said)}; other terms are right."
+    message = (
+        f"{gradient_of(names, many).rsplit(' ', 1)[0]} {said if many == 1 else _plural(said)}; other terms are right."
+    )
     repairs = _repairs(case, name, tensors, value, parts)
     also = ("accumulated",) if detail.endswith("counted twice") and not decay else ()
-    return Explanation(cause, tensors, message, fix, repairs, detail, 0.8, fitted if decay else (taken, error), also=also)
+    return Explanation(
+        cause, tensors, message, fix, repairs, detail, 0.8, fitted if decay else (taken, error), also=also
+    )
 
 
 def _plural(said: str) -> str:

@@ -319,9 +319,7 @@ def _changed(found: Repeats, differing: Sequence[str], off: Mapping[str, float],
         place = Place(f"all of {listed(names)}", {}, exact=False)
         return Finding("aliasing", "warning", tuple(names), place, f"{message}.", fix, detail="data changed in place")
     also = ("not-reentrant",)
-    return reporter._finding(
-        "aliasing", names, f"{message}.", fix, "data changed in place", also=also, serious=serious
-    )
+    return reporter._finding("aliasing", names, f"{message}.", fix, "data changed in place", also=also, serious=serious)
 
 
 def _along(value: NDArray[np.float64], step: NDArray[np.float64]) -> float:
