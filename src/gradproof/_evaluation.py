@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._errors import InputError
@@ -58,6 +59,10 @@ class Evaluator:
         self.problem = problem
         self.meter = meter
         self._mapper = mapper
+
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "Evaluator":
+        """The same with some elements left where they are, counted together with this one."""
+        return Evaluator(self.problem.holding(masks), self.meter, self._mapper)
 
     def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "Evaluator":
         """The same with other claims for some tensors, counted together with this one."""

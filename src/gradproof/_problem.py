@@ -8,6 +8,7 @@ spread over many devices.
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._records import Direction, Ray, Samples, Stats, Tensor
@@ -38,6 +39,9 @@ class Problem(Protocol):
 
     def project(self, directions: Sequence[Direction], tensor: int, candidates: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Inner products of directions with arrays of one tensor's shape: a row a direction, a column an array."""
+
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "Problem":
+        """The same cost and claim with some elements of some tensors, of their shapes, left where they are."""
 
     def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "Problem":
         """The same cost at the same point with other claims for some tensors."""

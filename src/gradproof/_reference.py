@@ -40,6 +40,10 @@ class Reference:
         """Cost evaluations so far in this check."""
         return self.evaluator.meter.count
 
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "Reference":
+        """The same cost with some elements of some tensors left where they are."""
+        return replace(self, evaluator=self.evaluator.holding(masks))
+
     def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "Reference":
         """The same cost at the same point held against other claims for some tensors."""
         return replace(self, evaluator=self.evaluator.reclaimed(claims))

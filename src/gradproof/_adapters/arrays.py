@@ -154,6 +154,14 @@ class ArrayProblem:
                     found[row] += [part @ c[low - record.offset : high - record.offset] for c in flat]
         return found
 
+    def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "ArrayProblem":
+        """The same cost and claim with some elements left where they are."""
+        fixed = self.point.fixed.copy()
+        for tensor, mask in masks.items():
+            width = 2 if self.point.tensors[tensor].complex else 1
+            fixed[self._slice(tensor)] |= np.repeat(np.reshape(mask, -1), width)
+        return ArrayProblem(replace(self.point, fixed=fixed), self._evaluate, self._rows)
+
     def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "ArrayProblem":
         """The same cost at the same point with other claims for some tensors."""
         claim = self.point.claim.copy()

@@ -6,7 +6,7 @@ all can be paired is refused.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Claims:
         dtypes: name to the claim's dtype.
         findings: what is wrong with the form of the claim.
         notes: what a reader should know.
+        misshapen: name to claims of a shape that cannot be compared, as they were given.
         shared: pairs of tensors whose claims are parts of the same memory.
     """
 
@@ -33,6 +34,7 @@ class Claims:
     dtypes: Mapping[str, np.dtype[Any]]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    misshapen: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     shared: tuple[tuple[str, str], ...] = ()
 
     def vector(self, tensors: Sequence[Tensor]) -> NDArray[np.float64]:
@@ -71,6 +73,7 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
         )  # fmt: skip
     values: dict[str, NDArray[np.float64]] = {}
     dtypes: dict[str, np.dtype[Any]] = {}
+    misshapen: dict[str, NDArray[Any]] = {}
     findings: list[Finding] = []
     for tensor in tensors:
         partner = pairing.pairs.get(tensor.name)
@@ -87,12 +90,14 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
         dtypes[tensor.name] = array.dtype if array.dtype.kind in "fc" else np.dtype(np.float64)
         found, flat = _flat(tensor, array, partner)
         findings += found
+        if flat is None and array.dtype.kind == "f" and np.all(np.isfinite(array)):
+            misshapen[tensor.name] = array
         if flat is not None:
             values[tensor.name] = flat
     notes = [f"Ignored what belongs to no parameter: {_names(pairing.extra)}."] if pairing.extra else []
     of = {partner: name for name, partner in pairing.pairs.items()}
     pairs = tuple((of[a], of[b]) for a, b in shared(claimed.leaves) if a in of and b in of)
-    return Claims(values, dtypes, tuple(findings), tuple(notes), pairs)
+    return Claims(values, dtypes, tuple(findings), tuple(notes), misshapen, pairs)
 
 
 def _opaque(value: Any) -> bool:

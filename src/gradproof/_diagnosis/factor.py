@@ -92,9 +92,13 @@ def _of_data(case: Case, cluster: Cluster, suspects: Sequence[Suspect]) -> Expla
     said = "the negative of" if sign else f"{times(ratio, error)} times"
     explanation = Explanation(
         "factor", cluster.tensors,
-        f"Besides a term in the parameters (L2), {gradient_of(names, count).lower()} {said} what it should be.",
+        f"Besides a term in the parameters (L2), {_lower(gradient_of(names, count))} {said} what it should be.",
         f"Divide the part of the gradient of {names} that comes from the data by {known.text}, and leave the L2 term "
         "as it is.",
         repairs, f"{detail(known, ratio)} in the data part", 2.0, (ratio, error), also=("regulariser",),
     )  # fmt: skip
     return replace(explanation, cause="sign", detail="the negative, in the data part") if sign else explanation
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

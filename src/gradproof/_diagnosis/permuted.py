@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def explain(case: Case) -> Sequence[Explanation]:
 def _explained(s: Suspect) -> Explanation | None:
     if s.tensor.size < 3 or not s.clear:
         return None
-    for words, turn in (*moves(s.claim.shape), *_swaps(s)):
+    for words, turn in (*reorderings(s.claim.shape), *moves(s.claim.shape), *_swaps(s)):
         moved = turn(s.claim)
         if np.array_equal(moved, s.claim):
             continue
@@ -43,6 +43,17 @@ def _explained(s: Suspect) -> Explanation | None:
                 f"Put the elements of the gradient of {s.name} back in order.", {s.index: repaired}, words, 1.2,
             )  # fmt: skip
     return None
+
+
+def reorderings(shape: tuple[int, ...]) -> Iterator[tuple[str, Turn]]:
+    """Elements read in one memory order and filled in in the other; of a square matrix that is its transpose."""
+    if len(shape) == 2 and 1 not in shape and shape[0] != shape[1]:
+        yield "filled in column by column where it was read row by row", partial(_refilled, read="F", filled="C")
+        yield "filled in row by row where it was read column by column", partial(_refilled, read="C", filled="F")
+
+
+def _refilled(array: NDArray[Any], read: Literal["C", "F"], filled: Literal["C", "F"]) -> NDArray[Any]:
+    return np.reshape(np.ravel(array, order=read), array.shape, order=filled)
 
 
 def moves(shape: tuple[int, ...]) -> Iterator[tuple[str, Turn]]:

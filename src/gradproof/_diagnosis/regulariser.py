@@ -31,8 +31,7 @@ def explain(case: Case) -> Sequence[Explanation]:
                 fits.append(Fitted(s.index, fit.coefficients[0], fit.errors[0], fit.thin))
         found += [e for c in clusters(fits) if (e := _explanation(case, c, shape, word)) is not None]
     taken = {i for e in found for i in e.tensors}
-    swaps = [e for s in case.open if s.index not in taken and (e := _other_norm(case, s)) is not None]
-    return [*found, *swaps]
+    return [*found, *_other_norm(case, [s for s in case.open if s.index not in taken])]
 
 
 def _term(suspect: Suspect, shape: str) -> NDArray[Any]:
@@ -108,19 +107,23 @@ def _detail(cluster: Cluster, there: tuple[float, float] | None, only_biases: bo
     return f"{known.text if known else f'{ratio:.6g}'} times too strong"
 
 
-def _other_norm(case: Case, s: Suspect) -> Explanation | None:
+def _other_norm(case: Case, suspects: Sequence[Suspect]) -> list[Explanation]:
     """L1 in the gradient where the cost has L2, or the other way round."""
-    fit = s.fit([s.theta, np.sign(s.theta)], known=s.claim)
-    if fit is None or fit.thin:
-        return None
-    b, c = fit.coefficients
-    if not b * c < 0.0:
-        return None
-    repaired = s.claim + b * s.theta + c * np.sign(s.theta)
-    has, wants = ("L1", "L2") if b > 0.0 else ("L2", "L1")
-    return Explanation(
-        "regulariser", (s.index,),
-        f"The gradient of {s.name} has the {has} term where the cost has the {wants} term.",
-        f"Add {b:.9g} times the parameters and {c:.9g} times their signs to the gradient of {s.name}.",
-        {s.index: repaired}, f"{has} for {wants}", 2.5, (b, fit.errors[0]),
-    )  # fmt: skip
+    fits = [(s, s.fit([s.theta, np.sign(s.theta)], known=s.claim)) for s in suspects]
+    usable = {s.index: f for s, f in fits if f and not f.thin and f.coefficients[0] * f.coefficients[1] < 0.0}
+    found = []
+    for cluster in clusters([Fitted(i, f.coefficients[0], f.errors[0], f.thin) for i, f in usable.items()]):
+        b, c = usable[cluster.tensors[0]].coefficients
+        members = [case.suspects[i] for i in cluster.tensors]
+        names = case.names(cluster.tensors)
+        has, wants = ("L1", "L2") if b > 0.0 else ("L2", "L1")
+        found.append(
+            Explanation(
+                "regulariser", cluster.tensors,
+                f"The gradient of {names} has the {has} term where the cost has the {wants} term.",
+                f"Add {b:.9g} times the parameters and {c:.9g} times their signs to the gradient of {names}.",
+                {s.index: s.claim + b * s.theta + c * np.sign(s.theta) for s in members}, f"{has} for {wants}", 2.5,
+                (b, cluster.error),
+            )
+        )  # fmt: skip
+    return found

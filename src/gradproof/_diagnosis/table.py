@@ -8,10 +8,14 @@ from collections.abc import Callable, Sequence
 
 from gradproof._diagnosis import (
     aliasing,
+    bias_reduction,
+    clipped,
     configuration,
     dropout,
     factor,
+    parametrisation,
     permuted,
+    precision,
     regime,
     region,
     regulariser,
@@ -31,10 +35,20 @@ Cause = Callable[[Case], Sequence[Explanation]]
 #: Stages of causes.
 STAGES: tuple[tuple[Cause, ...], ...] = (
     (aliasing.explain,),
-    (zero.explain,),
+    (zero.explain, bias_reduction.totals),
     (terms.explain,),
     (dropout.explain, configuration.explain_factor),
-    (factor.explain, regulariser.explain, transposed.explain, swapped.explain, permuted.explain),
+    (
+        clipped.explain,
+        bias_reduction.explain,
+        factor.explain,
+        regulariser.explain,
+        transposed.explain,
+        swapped.explain,
+        permuted.explain,
+        parametrisation.explain,
+    ),
+    (precision.explain,),
     (stale.explain,),
     (dropout.explain_off,),
     (stabiliser.explain,),

@@ -1,4 +1,4 @@
-"""``transposed``: the claim is the gradient with its axes exchanged, or read in the other memory order."""
+"""``transposed``: the claim is the gradient with its axes exchanged."""
 
 from collections.abc import Iterator, Sequence
 from itertools import permutations
@@ -21,7 +21,7 @@ def explain(case: Case) -> Sequence[Explanation]:
                 continue
             repaired = turned if s.leaves_nothing(turned) else _beside_decay(s, turned, turn(s.theta))
             if repaired is not None:
-                message = f"The gradient of {s.name} is {words} what it should be."
+                message = f"The gradient of {s.name} is {words}."
                 fix = f"Undo that in the line that computes the gradient of {s.name}."
                 found.append(Explanation("transposed", (s.index,), message, fix, {s.index: repaired}, words, 1.0))
                 break
@@ -39,11 +39,8 @@ def turns(claim: NDArray[Any]) -> Iterator[tuple[str, Any]]:
     if claim.ndim < 2:
         return
     if claim.ndim == 2 and claim.shape[0] == claim.shape[1]:
-        yield "the transpose of", np.transpose
+        yield "the transpose of what it should be", np.transpose
     elif claim.ndim > 2:
         for order in permutations(range(claim.ndim)):
             if order != tuple(range(claim.ndim)) and tuple(claim.shape[k] for k in order) == claim.shape:
-                yield f"with axes {order}", lambda a, order=order: np.transpose(a, order)
-    if claim.ndim == 2 and 1 not in claim.shape and claim.shape[0] != claim.shape[1]:
-        yield "in column-major memory order for", lambda a: np.reshape(np.ravel(a), a.shape, order="F")
-        yield "in row-major memory order for", lambda a: np.reshape(np.ravel(a, order="F"), a.shape)
+                yield f"with its axes in the order {order}", lambda a, order=order: np.transpose(a, order)

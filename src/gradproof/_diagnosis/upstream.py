@@ -51,7 +51,13 @@ def entry(case: Case, layers: Sequence[Layer]) -> int | None:
     wrong = [[case.verdicts.get(i) != "correct" for i in layer.tensors] for layer in layers]
     proven = [[case.verdicts.get(i) == "wrong" for i in layer.tensors] for layer in layers]
     open_ = {s.index for s in case.open}
+    explained = [i for layer in layers for i in layer.tensors if i in case.explained]
     last = max((k for k, layer in enumerate(layers) if open_ & set(layer.tensors)), default=-1)
-    if last < 0 or not all(all(row) for row in wrong[: last + 1]) or not any(proven[last]):
+    if (
+        last < 0
+        or set(explained) & set(layers[last].tensors)
+        or not all(all(row) for row in wrong[: last + 1])
+        or not any(proven[last])
+    ):
         return None
     return last

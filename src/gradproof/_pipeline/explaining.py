@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from gradproof._diagnosis.case import Case
 from gradproof._diagnosis.diagnose import diagnose
 from gradproof._diagnosis.evidence import PROBES, Suspect, gather
+from gradproof._diagnosis.proof import Left
+from gradproof._diagnosis.unbroadcast import misshapen
 from gradproof._evaluation import BudgetExhaustedError
 from gradproof._localisation.components import Measured, components, measure_components, rows
 from gradproof._localisation.search import Whereabouts, find
@@ -16,7 +20,7 @@ from gradproof._pipeline.edges import Work
 from gradproof._pipeline.laboratory import Bench, shaped
 from gradproof._pipeline.point import Place0
 from gradproof._pipeline.reporting import Found, flat_offsets, unexplained
-from gradproof._records import Component, Components, Direction, Estimate, Part, Stats, Verdict
+from gradproof._records import Component, Components, Difference, Direction, Estimate, Part, Stats, Verdict
 from gradproof._verdict.judge import Outcome, default_scales, scaled
 
 #: Seeds of the evidence start here, apart from those of the verdicts.
@@ -40,6 +44,8 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
     guilty = [i for i in wrong if i in places and i in outcomes and outcomes[i].status == "wrong"]
     case: Case | None = None
+    if work.options.method == "auto":
+        _unbroadcast(work, places, found)
     if work.options.method == "auto" and guilty:
         try:
             case = _case(work, places, outcomes, found, [i for i in guilty if found.tensors[i].name not in blamed])
@@ -48,10 +54,25 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
             work.notes += case.notes
         except BudgetExhaustedError:
             work.notes.append("The budget ran out while causes were looked for.")
+    if case is not None:
+        for i, left in case.mended.items():
+            _sharpen(found, i, case.claims[i], left)
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
     found.findings += unexplained(work.session, found.tensors, blamed)
     if work.options.method == "auto":
         found.components = _elements(work, places, outcomes, case, guilty)
+
+
+def _unbroadcast(work: Work, places: Mapping[int, Place0], found: Found) -> None:
+    """Replaces the finding on a shape by one that says over which axes the sum is missing, where that is proven."""
+    place = next(iter(places.values()), None)
+    if place is None or not place.claims.misshapen:
+        return
+    given = place.claims.misshapen
+    claims = {i: given[t.name] for i, t in enumerate(work.session.tensors) if t.name in given}
+    for finding in misshapen(place.reference, place.claimed, claims, work.options.seed + EVIDENCE_SEEDS // 2):
+        others = [f for f in found.findings if not (f.cause == "contract" and f.tensors == finding.tensors)]
+        found.findings = [*others, finding]
 
 
 def _case(
@@ -96,6 +117,18 @@ def _known(outcome: Outcome, tensor: int, stats: Stats, scale: float) -> list[tu
     part = Part(tensor, scale)
     probes = zip(outcome.seeds, outcome.probes, strict=True)
     return [(Direction((seed,), (part,)), scaled(probe, 1.0 / (scale * stats.claim))) for seed, probe in probes]
+
+
+def _sharpen(found: Found, i: int, claim: NDArray[Any], left: Left) -> None:
+    """Narrows the difference of a tensor whose derivative is known through a proven fix."""
+    off, size, right = (float(np.linalg.norm(x)) for x in (claim - left.repaired, claim, left.repaired))
+    bar = left.absolute
+    total = size + right
+    low, high = max(0.0, off - bar) / (total + bar), min(1.0, (off + bar) / max(total - bar, 1e-300))
+    tensor = found.tensors[i]
+    if high - low < tensor.difference.high - tensor.difference.low:
+        found.tensors[i] = replace(tensor, difference=Difference(min(off / total, high), low, high))
+        found.absolute[i] = (max(0.0, off - bar), off + bar, off, size, right)
 
 
 def _elements(

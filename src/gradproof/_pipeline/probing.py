@@ -17,6 +17,7 @@ from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.repeats import Judged, first_calls, unsteady
 from gradproof._pipeline.reporting import Found
+from gradproof._pipeline.vacuous import hiding
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
 from gradproof._verdict.judge import Judge, Outcome, Seeds, default_scales, relative_high, relative_low
 from gradproof._verdict.settle import Claimed, Settlement, combined, equalised, settle
@@ -68,6 +69,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     ]
     found = Found(tensors, [_absolute(place.claimed[i], outcomes.get(i)) for i in range(len(tensors))])
     found.findings = findings
+    work.notes += hiding(work.session, place)
     found.notes = work.notes
     found.precision = "extended" if "extended precision" in " ".join(work.notes) else "float64"
     if any(t.verdict is Verdict.WRONG for t in found.tensors):

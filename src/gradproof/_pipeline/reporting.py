@@ -70,7 +70,7 @@ def report_of(found: Found, options: Options, evaluations: int, seconds: float) 
 def whole(rows: Sequence[tuple[float, float, float, float, float]], method: str) -> Difference:
     """The course notes' number over all tensors together."""
     low, high, estimate, claim, reference = (math.hypot(*(row[i] for row in rows)) for i in range(5))
-    middle = estimate / (claim + reference) if estimate else 0.0
+    middle = min(1.0, estimate / (claim + reference)) if claim + reference > 0.0 else float(estimate > 0.0)
     if method == "classic":
         return Difference(middle, math.nan, math.nan)
     top = 0.0 if high == 0.0 else min(1.0, high / (2 * claim - high)) if 2 * claim > high else 1.0

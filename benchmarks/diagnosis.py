@@ -1,0 +1,220 @@
+"""Whether the cause that gradproof names is the one that was planted, and what naming it costs.
+
+The decision it rests on: the faults are those of the tests, drawn with fresh seeds. A cause counts as right where the
+recipe says that it cannot be told from the planted one from there; a wrong name is counted apart from no name, since it
+is worse. Each fault is checked with nothing but parameters and callable gradients, and again with data and options.
+"""
+
+import collections
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from running import arguments, each, table, write
+
+import gradproof as gp
+from planted import Planted, everything
+
+#: What is called no name rather than a wrong one.
+UNNAMED = ("unexplained", "nothing")
+#: Faults that one task checks, so that building a network is shared.
+SHARE = 40
+
+
+@dataclass(frozen=True)
+class Item:
+    """Faults with these numbers among all of a seed, with data and options or without."""
+
+    seed: int
+    first: int
+    rich: bool
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One fault and what was said of it.
+
+    Attributes:
+        model: the network.
+        recipe: what was planted.
+        planted: its cause; "" for a right gradient.
+        layer: where.
+        accepts: the causes that count as right.
+        named: the cause of the first finding that is an error; "nothing" where there is none.
+        verdict: of the whole gradient.
+        missed: wrong tensors that were called correct.
+        blamed: right tensors that were called wrong.
+        repaired: whether the first finding came with a proof.
+        effort: evaluations beyond the verdict's, per wrong tensor.
+        rich: whether data and options were passed.
+    """
+
+    model: str
+    recipe: str
+    planted: str
+    layer: str
+    accepts: frozenset[str]
+    named: str
+    verdict: str
+    missed: tuple[str, ...]
+    blamed: tuple[str, ...]
+    repaired: bool
+    effort: float
+    rich: bool
+
+    @property
+    def right(self) -> bool:
+        """Whether what was named counts as right."""
+        return self.named in self.accepts if self.planted else self.named == "nothing" and self.verdict != "wrong"
+
+    @property
+    def falsely_named(self) -> bool:
+        """Whether a cause was named that is not the planted one."""
+        return not self.right and self.named not in UNNAMED
+
+
+def score(fault: Planted, seed: int, *, rich: bool) -> Scored:
+    """Checks one fault and compares what is said with what was planted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        named, verdict, repaired, effort = "nothing", "refused", False, 0.0
+        missed: tuple[str, ...] = ()
+        blamed: tuple[str, ...] = ()
+        try:
+            report = _checked(fault, seed, rich=rich)
+            quick = _checked(fault, seed, rich=rich, method="probe")
+        except gp.InputError as error:
+            # Parameters changed in place are refused before anything is judged, and the error says so.
+            named = "aliasing" if "changed in place" in str(error) else "nothing"
+        except Exception as error:
+            named, verdict = "crash", f"{type(error).__name__}: {error}"
+        else:
+            errors = [f for f in report.findings if f.severity == "error"]
+            named = errors[0].cause if errors else "nothing"
+            verdict = str(report.verdict)
+            wrong = [name for name, t in report.tensors.items() if t.verdict == "wrong"]
+            missed = tuple(n for n, t in report.tensors.items() if n in fault.tensors and t.verdict == "correct")
+            blamed = tuple(name for name in wrong if name not in fault.tensors)
+            repaired = bool(errors) and errors[0].repaired is not None
+            effort = (report.evaluations - quick.evaluations) / max(1, len(wrong))
+    accepts = fault.accepts_with if rich else fault.accepts
+    return Scored(
+        fault.model, fault.recipe, fault.cause, fault.layer, accepts, named, verdict, missed, blamed, repaired, effort,
+        rich,
+    )  # fmt: skip
+
+
+def _checked(fault: Planted, seed: int, *, rich: bool, method: str = "auto") -> gp.Report:
+    if rich:
+        given = fault.arguments()
+        return gp.check(given.pop("cost"), given.pop("params"), given.pop("grads"), seed=seed, method=method, **given)
+    return gp.check(*fault.closed(), seed=seed, method=method)
+
+
+def scored(item: Item) -> list[Scored]:
+    """The task of one process."""
+    faults = chosen(item.seed)[item.first : item.first + SHARE]
+    return [score(fault, item.seed, rich=item.rich) for fault in faults]
+
+
+_KEPT: dict[tuple[int, str], list[Planted]] = {}
+ONLY = ""
+
+
+def chosen(seed: int) -> list[Planted]:
+    """All faults of a seed, kept between the tasks of one process."""
+    key = seed, ONLY
+    if key not in _KEPT:
+        _KEPT[key] = [f for f in everything(seed) if ONLY in f"{f.model}: {f.recipe}"]
+    return _KEPT[key]
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{100.0 * part / whole:.1f}%" if whole else "-"
+
+
+def summary(results: Sequence[Scored], rich: bool) -> list[Any]:
+    """One line of figures."""
+    mine = [r for r in results if r.rich == rich]
+    faults, controls = [r for r in mine if r.planted], [r for r in mine if not r.planted]
+    solved = [r for r in faults if r.right and r.repaired and r.effort]
+    return [
+        "with data and options" if rich else "without",
+        len(faults),
+        percent(sum(r.right for r in faults), len(faults)),
+        percent(sum(r.falsely_named for r in faults), len(faults)),
+        percent(sum(r.named in UNNAMED for r in faults), len(faults)),
+        sum(len(r.missed) for r in faults),
+        sum(len(r.blamed) for r in faults),
+        len(controls),
+        sum(not r.right for r in controls),
+        statistics.median(r.effort for r in solved) if solved else None,
+    ]
+
+
+def confusion(results: Iterable[Scored]) -> None:
+    """For each planted cause how often each name was given."""
+    counts: dict[tuple[str, bool], collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    right: collections.Counter[tuple[str, bool]] = collections.Counter()
+    for r in results:
+        key = r.planted or "(right)", r.rich
+        counts[key][r.named] += 1
+        right[key] += r.right
+    rows = []
+    for (cause, rich), names in sorted(counts.items()):
+        total = sum(names.values())
+        said = ", ".join(f"{name} {count}" for name, count in names.most_common(6))
+        rows.append([cause, "with" if rich else "without", total, percent(right[cause, rich], total), said])
+    table("Planted cause against named cause", ["planted", "data", "faults", "right", "named"], rows)
+
+
+def main() -> int:
+    global ONLY  # the processes inherit it through the environment of the module
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from --seed on (default 1)")
+    parser.add_argument("--every", type=int, default=0, help="only every so many faults (default 1; with --short 40)")
+    parser.add_argument("--failures", action="store_true", help="list what was not named rightly")
+    parser.add_argument("--only", default="", help="only faults whose model or recipe contains this")
+    settings = parser.parse_args()
+    every = settings.every or (40 if settings.short else 1)
+    began = time.perf_counter()
+    results: list[Scored] = []
+    if every > 1 or settings.only:
+        ONLY = settings.only
+        for seed in range(settings.seed, settings.seed + settings.seeds):
+            for fault in chosen(seed)[seed % every :: every]:
+                results += [score(fault, seed, rich=rich) for rich in (False, True)]
+    else:
+        seeds = range(settings.seed, settings.seed + settings.seeds)
+        items = [
+            Item(seed, first, rich)
+            for seed in seeds
+            for first in range(0, len(chosen(seed)), SHARE)
+            for rich in (False, True)
+        ]
+        for found in each(scored, items, settings.workers):
+            results += found
+    confusion(results)
+    headers = ["", "faults", "right", "falsely named", "unnamed", "tensors missed", "tensors blamed"]
+    headers += ["right gradients", "false findings", "evaluations per tensor"]
+    rows = [summary(results, False), summary(results, True)]
+    table("Cause named first", headers, rows)
+    if settings.failures:
+        for r in results:
+            if not r.right or r.missed or r.blamed:
+                mode, what = "with" if r.rich else "wout", f"{r.verdict}, missed {r.missed}, blamed {r.blamed}"
+                print(f"{mode} {r.model}: {r.recipe} [{r.planted}] -> {r.named} ({what})")
+    print(f"{time.perf_counter() - began:.0f} s")
+    write(settings.json, "diagnosis", settings, {"summary": rows, "results": [vars(r) for r in results if not r.right]})
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

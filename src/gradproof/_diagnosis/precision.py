@@ -1,0 +1,90 @@
+"""``precision``: no formula is wrong, the gradient was computed or stored with too few digits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.evidence import Suspect
+
+#: Formats a claim may have been rounded to: name -> unit roundoff.
+FORMATS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
+#: A line of claims this far apart, relative to the parameters: so far that rounded numbers cross to their neighbours,
+#: and near enough for a smooth claim to leave next to nothing in a fourth difference.
+SPACING = 3e-3
+#: Rounding seen along the line explains a mismatch up to this many times larger, the rest being the same every time.
+WITHIN = 30.0
+#: Mismatches larger than this are no rounding, and noise less than this share of the claim is a smooth claim's own.
+LARGEST, LEAST = 0.2, 1e-7
+
+
+def explain(case: Case) -> Sequence[Explanation]:
+    """Explanations by too few digits."""
+    stored: dict[str, list[int]] = {}
+    for s in case.open:
+        kind = next((name for name in FORMATS if _stored_as(s, name)), None)
+        if kind is not None:
+            stored.setdefault(kind, []).append(s.index)
+    found = [_explanation(case, tuple(tensors), f"rounded to {kind}") for kind, tensors in stored.items()]
+    taken = {i for tensors in stored.values() for i in tensors}
+    rough = _rough(case, [s for s in case.open if s.index not in taken])
+    if rough:
+        found.append(_explanation(case, tuple(rough), "computed in low precision"))
+    return found
+
+
+def _explanation(case: Case, tensors: tuple[int, ...], detail: str) -> Explanation:
+    names = case.names(tensors)
+    return Explanation(
+        "precision", tensors, f"The gradient of {names} was {detail}: the mismatch is rounding, not a wrong formula.",
+        f"Compute and keep the gradient of {names} in float64.", {}, detail, 2.8,
+    )  # fmt: skip
+
+
+def _size(s: Suspect) -> float:
+    """The mismatch relative to the claim."""
+    unit = (s.stats.scale or 1.0) * s.stats.claim
+    if s.single and len(s.mismatch):
+        return float(np.linalg.norm(s.mismatch)) / unit if unit else np.inf
+    return float(np.sqrt(np.mean(s.mismatch**2))) / unit if unit and len(s.mismatch) else np.inf
+
+
+def _stored_as(s: Suspect, kind: str) -> bool:
+    """Whether every number of a claim fits a format, and the mismatch is no more than rounding to it."""
+    if s.tensor.complex or s.tensor.size < 2 or len(np.unique(s.claim)) < 2 or not np.any(s.claim):
+        return False
+    if _size(s) > 2.0 * FORMATS[kind]:
+        return False
+    with np.errstate(over="ignore"):
+        if kind == "bfloat16":
+            bits: NDArray[Any] = s.claim.astype(np.float32).view(np.uint32)
+            return bool(np.array_equal(s.claim.astype(np.float32), s.claim) and not np.any(bits & 0xFFFF))
+        return bool(np.array_equal(s.claim.astype(kind).astype(np.float64), s.claim))
+
+
+def _rough(case: Case, suspects: Sequence[Suspect]) -> list[int]:
+    """Tensors whose claims jump along a short line by about as much as they are off."""
+    small = [s for s in suspects if _size(s) < LARGEST and s.tensor.size >= 2]
+    if not small or not case.lab.callable:
+        return []
+    rng = np.random.default_rng(5)
+    ways = {s.index: s.theta * rng.standard_normal(s.theta.shape) for s in suspects}
+    line = []
+    for k in range(-2, 3):
+        there = case.lab.visit(theta={i: case.thetas[i] + k * SPACING * way for i, way in ways.items()})
+        if there is None:
+            return []
+        line.append(there.claims)
+    found = []
+    for s in small:
+        claims = [claims.get(s.name) for claims in line]
+        if any(c is None for c in claims):
+            continue
+        a, b, c, d, e = (np.asarray(c) for c in claims)
+        # Fourth difference: 70 times the variance of independent rounding, nothing of a smooth claim.
+        noise = float(np.linalg.norm(a - 4 * b + 6 * c - 4 * d + e)) / np.sqrt(70.0) / (s.stats.claim or 1.0)
+        if noise * WITHIN > _size(s) and noise > LEAST:
+            found.append(s.index)
+    return found
