@@ -16,6 +16,9 @@ from gradproof._errors import InputError
 from gradproof._records import Finding, Place, Tensor
 from gradproof._tree import Structure, pair, shared
 
+#: How findings call claims that are not finite.
+NAN, INFINITE = "NaN", "infinite"
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -134,7 +137,7 @@ def _flat(tensor: Tensor, array: NDArray[Any], partner: str) -> tuple[list[Findi
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.ndim else ()
         at = f"{tensor.name}[{', '.join(map(str, index))}]" if index else tensor.name
-        value = "NaN" if np.isnan(wide).any() else "infinite"
+        value = NAN if np.isnan(wide).any() else INFINITE
         count = int(bad.sum())
         message = f"The claimed gradient of {tensor.name} is not finite in {count} of {bad.size} elements, first {at}."
         place = Place(at if count == 1 else f"{count} elements of {tensor.name}", {tensor.name: bad}, True)

@@ -76,6 +76,8 @@ def explain(case: Case) -> Sequence[Explanation]:
         if there is None:
             continue
         here = case.lab.options[option]
+        if not own and option in SLOPED and _odd(case, option, value, there.cost):
+            continue
         if all_agree(there, suspects):
             message = (
                 f"{gradient_of(names, len(suspects))} right with {option} = {value} and wrong with {option} = {here}: "
@@ -94,6 +96,19 @@ def explain(case: Case) -> Sequence[Explanation]:
             also = ("stale",)
             return [Explanation("configuration", tensors, message, fix, {}, f"ignores {option}", 3.0, also=also)]
     return []
+
+
+def _odd(case: Case, option: str, value: Any, cost: float) -> bool:
+    """Whether the first layer's activation is odd at this value: then it is linear, and derivatives of it cannot show.
+
+    The signs of the first layer, and of the weights of the next one, cancel exactly then.
+    """
+    layers = case.layers
+    if len(layers) < 2:
+        return True
+    flipped = {i: -case.thetas[i] for i in (*layers[0].tensors, *layers[1].weights)}
+    there = case.lab.visit(theta=flipped, options={option: value})
+    return there is None or abs(there.cost - cost) <= 1e-12 * abs(cost)
 
 
 def _tries(case: Case) -> Iterator[tuple[str, Any, bool]]:

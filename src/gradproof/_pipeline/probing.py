@@ -13,6 +13,8 @@ from gradproof._adapters.numpy import Session
 from gradproof._diagnosis.proof import left_after
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
+from gradproof._pipeline.hidden import regulariser_at_zero
+from gradproof._pipeline.nonfinite import told_apart
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.repeats import Judged, first_calls, unsteady
@@ -62,6 +64,8 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
     right = [t.name for i, t in enumerate(work.session.tensors) if i in outcomes and outcomes[i].status == "correct"]
     findings += unsteady(calls, right, tolerance, _judged(work, place), work.session.call.options or {})
+    if options.method == "auto":
+        findings = told_apart(work, findings)
     native = _native(work, claims, place, outcomes)
     tensors = [
         _report(t, place.claimed[i], outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
@@ -69,6 +73,9 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     ]
     found = Found(tensors, [_absolute(place.claimed[i], outcomes.get(i)) for i in range(len(tensors))])
     found.findings = findings
+    if options.method == "auto":
+        sound = [i for i, t in enumerate(tensors) if t.verdict is Verdict.CORRECT]
+        found.findings += _hidden(work, sound)
     work.notes += hiding(work.session, place)
     found.notes = work.notes
     found.precision = "extended" if "extended precision" in " ".join(work.notes) else "float64"
@@ -78,6 +85,13 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         explain(work, places, outcomes, found)
     _end(work, found)
     return found
+
+
+def _hidden(work: Work, sound: Sequence[int]) -> list[Finding]:
+    try:
+        return regulariser_at_zero(work, sound)
+    except BudgetExhaustedError:
+        return []
 
 
 def _nothing(work: Work, claims: Claims, reason: str) -> Found:
