@@ -5,7 +5,7 @@ parameters a tenth as large. Where it is finite there, the formula is one that f
 the three it was says why.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,8 @@ from gradproof._records import Finding, Tensor
 
 #: How far beside the point, relative to the parameters or data, and as a number where they are zero.
 BESIDE, OF_ZERO = 1e-3, 1e-3
-#: How much smaller the parameters are tried.
-SMALLER = 0.1
+#: How much smaller the parameters are tried, one after the other.
+SMALLER = (0.1, 1e-4)
 
 
 def told_apart(work: Work, findings: Sequence[Finding]) -> list[Finding]:
@@ -43,23 +43,20 @@ def told_apart(work: Work, findings: Sequence[Finding]) -> list[Finding]:
     return [_renamed(f, causes.get(f.tensors[0])) if f in broken else f for f in findings]
 
 
-def _elsewhere(work: Work, bench: Bench) -> Any:
+def _elsewhere(work: Work, bench: Bench) -> Iterator[tuple[str, str, There | None]]:
+    """What it is, where it is finite, and the claims there."""
     rng = np.random.default_rng(31)
     tensors = work.session.tensors
     theta = {i: _array(work.session.theta, t) for i, t in enumerate(tensors)}
-    yield "singular", "a little beside these parameters", _visit(bench, {i: _nudged(a, rng) for i, a in theta.items()})
+    yield "singular", "a little beside these parameters", bench.visit(theta={i: _nudged(a, rng) for i, a in theta.items()})
     for k, array in enumerate(bench.data):
         zeros = np.asarray(array)
         if zeros.dtype.kind == "f" and np.any(zeros == 0.0):
             moved = np.where(zeros == 0.0, OF_ZERO * rng.standard_normal(zeros.shape), zeros).astype(zeros.dtype)
             data = (*bench.data[:k], moved, *bench.data[k + 1 :])
             yield "singular", "with its zeros in the data moved a little", bench.visit(data=data)
-    smaller = {i: SMALLER * a for i, a in theta.items()}
-    yield "overflow", f"at parameters times {SMALLER:g}", _visit(bench, smaller)
-
-
-def _visit(bench: Bench, theta: Mapping[int, NDArray[Any]]) -> There | None:
-    return bench.visit(theta=theta)
+    for scale in SMALLER:
+        yield "overflow", f"at parameters times {scale:g}", bench.visit(theta={i: scale * a for i, a in theta.items()})
 
 
 def _array(theta: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
