@@ -76,9 +76,8 @@ def explain(case: Case) -> Sequence[Explanation]:
         if there is None:
             continue
         here = case.lab.options[option]
-        if not own and option in SLOPED and _odd(case, option, value, there.cost):
-            continue
-        if all_agree(there, suspects):
+        hidden = not own and option in SLOPED
+        if all_agree(there, suspects) and not (hidden and _odd(case, option, value, there.cost)):
             message = (
                 f"{gradient_of(names, len(suspects))} right with {option} = {value} and wrong with {option} = {here}: "
                 "the cost honours it, the gradient takes it for granted."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gradproof._diagnosis.case import Case, Elsewhere, Explanation
 from gradproof._diagnosis.elsewhere import reacts
-from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.regulariser import SCALES
 from gradproof._diagnosis.saying import gradient_of, verb
 
 #: How far parameters are moved, relative to their size, and their size where they are zero.
@@ -34,9 +34,11 @@ def explain(case: Case) -> Sequence[Explanation]:
     early = _early_update(case)
     if early:
         return early
-    moved = _moved(case, range(len(case.tensors)))
-    there = case.lab.visit(theta=moved)
-    if there is not None and _all_stay(case, there, moved, everything=True):
+    here, bare = _without_decay(case)
+    if here is None:
+        return []
+    there = case.lab.visit(theta=_moved(case, range(len(case.tensors))), options=bare)
+    if there is not None and _all_stay(case, here, there, everything=True):
         names = case.names([s.index for s in case.open])
         subject = gradient_of(names, len(case.open)).rsplit(" ", 1)[0]
         message = f"{subject} {verb(len(case.open), 'does', 'do')} not react to the parameters, but the cost does."
@@ -45,9 +47,8 @@ def explain(case: Case) -> Sequence[Explanation]:
     layers = case.layers
     if len(layers) < 2 or len(case.open) < 2:
         return []
-    moved = _moved(case, layers[0].tensors)
-    there = case.lab.visit(theta=moved)
-    if there is None or not _all_stay(case, there, moved, everything=False):
+    there = case.lab.visit(theta=_moved(case, layers[0].tensors), options=bare)
+    if there is None or not _all_stay(case, here, there, everything=False):
         return []
     first, names = case.names(layers[0].tensors), case.names([s.index for s in case.open])
     message = f"Above the first layer the gradient of {names} does not react to {first}, but the cost does."
@@ -69,31 +70,30 @@ def _moved(case: Case, tensors: Sequence[int]) -> dict[int, NDArray[Any]]:
     return moved
 
 
-def _all_stay(case: Case, there: Elsewhere, moved: Mapping[int, NDArray[Any]], *, everything: bool) -> bool:
-    """Whether no suspect's claim follows the move, decay terms aside, while the cost's derivative does."""
+def _without_decay(case: Case) -> tuple[Mapping[str, NDArray[Any]] | None, Mapping[str, Any] | None]:
+    """The claims without a regulariser, which follows the parameters whatever else does, and the options for that."""
+    option = next((name for name in case.lab.vary if name in SCALES and name != "alpha"), None)
+    if option is None:
+        return {case.tensors[i].name: claim for i, claim in case.claims.items()}, None
+    bare = {option: 0.0}
+    there = case.lab.visit(options=bare)
+    return (None if there is None else there.claims), bare
+
+
+def _all_stay(case: Case, here: Mapping[str, NDArray[Any]], there: Elsewhere, *, everything: bool) -> bool:
+    """Whether no suspect's claim follows the move, while the cost's derivative does."""
     if sum(s.claim.size for s in case.open) < FEWEST:
         return False
     for s in case.open:
-        now = there.claims.get(s.name)
-        if now is None or not _stays(s, now, moved.get(s.index)):
+        before, now = here.get(s.name), there.claims.get(s.name)
+        if before is None or now is None:
             return False
-    alone = len(case.open) == 1 and len(case.tensors) > 1
-    if everything and alone:
+        if not np.linalg.norm(now - before) <= STAYS * float(np.linalg.norm(before)) or not np.any(before):
+            return False
+    if everything and len(case.open) == 1 and len(case.tensors) > 1:
         return False
     looked_at = sorted(case.open, key=lambda s: -s.tensor.size)[:2]
     return all(reacts(there, s) for s in looked_at)
-
-
-def _stays(s: Suspect, now: NDArray[Any], theta: NDArray[Any] | None) -> bool:
-    change = now - s.claim
-    size = float(np.linalg.norm(change))
-    if size <= STAYS * float(np.linalg.norm(s.claim)):
-        return True
-    if theta is None or s.claim.size < FEWEST:
-        return False
-    step = theta - s.theta
-    along = float(np.vdot(step, change).real) / float(np.vdot(step, step).real)
-    return bool(np.linalg.norm(change - along * step) <= 1e-9 * size)
 
 
 def _early_update(case: Case) -> list[Explanation]:

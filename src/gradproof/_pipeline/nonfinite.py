@@ -48,7 +48,11 @@ def _elsewhere(work: Work, bench: Bench) -> Iterator[tuple[str, str, There | Non
     rng = np.random.default_rng(31)
     tensors = work.session.tensors
     theta = {i: _array(work.session.theta, t) for i, t in enumerate(tensors)}
-    yield "singular", "a little beside these parameters", bench.visit(theta={i: _nudged(a, rng) for i, a in theta.items()})
+    yield (
+        "singular",
+        "a little beside these parameters",
+        bench.visit(theta={i: _nudged(a, rng) for i, a in theta.items()}),
+    )
     for k, array in enumerate(bench.data):
         zeros = np.asarray(array)
         if zeros.dtype.kind == "f" and np.any(zeros == 0.0):
