@@ -18,7 +18,10 @@ from gradproof._numerics.noise import pilot
 from gradproof._records import Direction, Estimate, Noise, Part, Ray, Samples
 
 #: Steps tried on one side only, relative to the parameter, each a quarter of the one before.
-ONE_SIDED, RUNGS = 1e-2, 12
+ONE_SIDED, RUNGS = 1e-2, 16
+#: One-sided slopes at neighbouring steps settle if they come closer at least like this, as for x^(3/2) at 0; the
+#: rest of the way is then at most so many times the last part of it.
+SHRINKS, MARGIN = 0.55, 1.25
 #: A pair of steps this much closer catches a step that is far above the cost's own scale.
 CLOSER = 64.0
 
@@ -82,28 +85,35 @@ class Reference:
         samples = self.evaluator.lines([Ray(direction, (step, -step))])[0]
         return _pairs([step], samples, self.noise.cost)[0]
 
-    def one_sided(self, direction: Direction) -> tuple[float, float]:
-        """The mismatch along a direction from one side of the point, the first on which the cost exists.
+    def one_sided(self, direction: Direction) -> list[tuple[float, float]]:
+        """The mismatch along a direction from each side of the point on which the cost exists.
 
-        Second-order one-sided differences (4 psi(h) - psi(2h)) / 2h at falling steps; neighbours bound the truncation.
+        Second-order one-sided differences (4 psi(h) - psi(2h)) / 2h at falling steps; neighbours bound the truncation,
+        and no closer one may contradict.
 
         Returns:
-            (mismatch, error bar); the bar is infinite where neither side could be evaluated.
+            (mismatch, error bar) of each side that could be measured.
         """
         steps = [ONE_SIDED / RATIO**k for k in range(RUNGS)]
+        found: list[tuple[float, float]] = []
         for side in (1.0, -1.0):
             ray = Ray(direction, tuple(side * step * far for step in steps for far in (1.0, 2.0)))
             values = residuals(self.evaluator.lines([ray])[0], self.noise.cost)
             slopes = [(4.0 * values[2 * k] - values[2 * k + 1]) / (2.0 * side * steps[k]) for k in range(RUNGS)]
+            noise = [NOISE_FACTOR * math.sqrt(17.0) * self.noise.sigma / (2.0 * step) for step in steps]
             best = (math.nan, math.inf)
-            for k in range(1, RUNGS):
-                noise = NOISE_FACTOR * math.sqrt(17.0) * self.noise.sigma / (2.0 * steps[k])
-                bar = noise + abs(float(slopes[k] - slopes[k - 1]))
-                if bar < best[1]:
+            for k in range(2, RUNGS):
+                moved, before = (abs(float(slopes[j] - slopes[j - 1])) for j in (k, k - 1))
+                bar = noise[k] + MARGIN * moved
+                # A root or logarithm has a slope at every step and keeps none: neighbours must settle, and what lies
+                # closer must agree.
+                settling = moved <= max(2.0 * noise[k], SHRINKS * before)
+                agreed = all(abs(slopes[j] - slopes[k]) <= bar + noise[j] for j in range(k + 1, RUNGS))
+                if bar < best[1] and settling and agreed:
                     best = (-float(slopes[k]), bar)
             if math.isfinite(best[1]):
-                return best
-        return math.nan, math.inf
+                found.append(best)
+        return found
 
     def closer(self, direction: Direction, found: Estimate, target: float) -> Estimate:
         """Looks much closer than the step of an estimate, and measures again from there where that disagrees."""

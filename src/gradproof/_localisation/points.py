@@ -6,7 +6,7 @@ halving, held where they are while the rest is probed, and named; those at an ed
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradproof._problem import Problem
 from gradproof._records import Direction, Noise, Part, Ray, Weighting
@@ -29,12 +29,14 @@ class Search:
         scales: step scale of each tensor.
         seed: of the directions.
         noise: what the cost's last digits are worth.
+        near: relative step at which to look.
     """
 
     reference: Reference
     scales: Sequence[float]
     seed: int
     noise: Noise
+    near: float = NEAR
 
     def coordinates(self, shows: Callable[["Search", Direction], bool]) -> dict[int, list[int] | None]:
         """The coordinates of each tensor that show it; None for a tensor with too many."""
@@ -68,8 +70,13 @@ class Search:
 
 
 def leaves_domain(search: Search, direction: Direction) -> bool:
-    """Whether the cost cannot be evaluated a little along a direction, to either side."""
-    return not all(math.isfinite(value) for value in search.residuals(direction, (NEAR, -NEAR)))
+    """Whether the cost cannot be evaluated a little along a direction, to either side.
+
+    Moved by random numbers and by equal ones: chance may leave a coordinate almost where it is.
+    """
+    even = replace(direction, parts=tuple(replace(p, weighting=Weighting.UNIT) for p in direction.parts))
+    steps = (search.near, -search.near)
+    return not all(math.isfinite(value) for way in (even, direction) for value in search.residuals(way, steps))
 
 
 def jumps(search: Search, direction: Direction) -> bool:
@@ -84,21 +91,40 @@ def _gap(search: Search, direction: Direction, step: float) -> float:
     return max((gap for gap in gaps if math.isfinite(gap)), default=0.0)
 
 
-def from_inside(search: Search, tensor: int, coordinate: int, scale: float) -> tuple[float, float]:
-    """The mismatch at a coordinate on the edge of the domain, measured on the side where the cost exists.
+def from_inside(search: Search, tensor: int, coordinate: int, own: float, target: float) -> tuple[float, float]:
+    """The mismatch at a coordinate on the edge of the domain, measured on the sides where the cost exists.
+
+    The coordinate is moved relative to its own size; where rounding hides the mismatch then, also relative to the size
+    of its tensor, which counts only if it agrees: what happens at the coordinate's own size could be stepped over.
 
     Args:
         search: where costs come from.
         tensor: the tensor's place in the problem.
         coordinate: the coordinate.
-        scale: step scale.
+        own: its size; 0 where it is none.
+        target: error bar that is good enough.
 
     Returns:
         (claimed - reference, error bar); the bar is infinite where neither side could be evaluated.
     """
-    direction = Direction((), (Part(tensor, scale, Weighting.UNIT, start=coordinate, stop=coordinate + 1),))
-    mismatch, bar = search.reference.one_sided(direction)
-    return mismatch / scale, bar / scale
+    usual = search.scales[tensor]
+    near = _sides(search, tensor, coordinate, own or usual)
+    if near[1] <= target or not own:
+        return near
+    far = _sides(search, tensor, coordinate, usual)
+    agreed = far[1] < near[1] and (abs(far[0] - near[0]) <= far[1] + near[1] or not math.isfinite(near[1]))
+    return far if agreed else near
+
+
+def _sides(search: Search, tensor: int, coordinate: int, scale: float) -> tuple[float, float]:
+    """The better of both sides; its bar grows by what the other contradicts it."""
+    part = Part(tensor, scale, Weighting.UNIT, start=coordinate, stop=coordinate + 1)
+    found = search.reference.one_sided(Direction((), (part,)))
+    if not found:
+        return math.nan, math.inf
+    mismatch, bar = min(found, key=lambda side: side[1])
+    apart = max(abs(mismatch - other) - off - bar for other, off in found)
+    return mismatch / scale, (bar + max(0.0, apart)) / scale
 
 
 def named(problem: Problem, tensor: int, coordinates: Sequence[int]) -> str:

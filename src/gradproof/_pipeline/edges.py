@@ -39,7 +39,7 @@ class Edges:
     Attributes:
         jump: those on which the cost jumps; None for a tensor with too many.
         domain: those that leave the domain; None likewise.
-        search: how they were found.
+        search: how those at the domain's edge were found.
     """
 
     jump: dict[int, list[int] | None]
@@ -59,7 +59,8 @@ def hold_still(work: Work, place: Place0) -> tuple[Place0, Edges]:
     if not noise.finite or noise.narrowed:
         place, search, domain = _held(work, place, leaves_domain)
     if place.reference.noise.jump:
-        place, search, jump = _held(work, place, jumps)
+        # The domain's search stays: in this one the coordinates at its edge stand still already.
+        place, _, jump = _held(work, place, jumps)
     return place, Edges(jump, domain, search)
 
 
@@ -111,10 +112,10 @@ def _from_inside(
     tensor, known = work.session.tensors[i], place.claimed[i]
     claim = place.claims.values[tensor.name]
     size = float(np.linalg.norm(claim)) or 1.0
-    low = high = 0.0
+    low = high = off = measured = 0.0
     for c in coordinates:
         own = abs(float(place.theta[tensor.offset + c]))
-        mismatch, bar = from_inside(search, i, c, own or search.scales[i])
+        mismatch, bar = from_inside(search, i, c, own, 0.1 * known.aim.aim * size)
         if not np.isfinite(bar):
             raise InputError.of(
                 "stepping away from the given parameters", named(problem, i, [c]),
@@ -122,16 +123,25 @@ def _from_inside(
                 f"Move it into the cost's domain, or leave {tensor.name} out with exclude=.",
             )  # fmt: skip
         low, high = low + max(0.0, abs(mismatch) - bar) ** 2, high + (abs(mismatch) + bar) ** 2
-    low, high = low**0.5 / size, high**0.5 / size
+        off, measured = off + mismatch**2, measured + (float(claim.reshape(-1)[c]) - mismatch) ** 2
+    low, high, off, measured = (square**0.5 / size for square in (low, high, off, measured))
     what = named(problem, i, coordinates)
-    outcome = outcomes[i]
+    # The probes counted in units of what is claimed of the coordinates that they moved; here it is of the whole tensor.
+    share = (1.0 if outcomes[i].absolute else known.stats.claim) / size
+    outcome = replace(
+        outcomes[i], low=outcomes[i].low * share, high=outcomes[i].high * share, absolute=False,
+        estimate=float(np.hypot(outcomes[i].estimate * share, off)),
+        reference=float(np.hypot(outcomes[i].reference * share, measured)),
+    )  # fmt: skip
     both = float(np.hypot(high, outcome.high))
     if low / (2.0 + low) > known.aim.wrong:
         outcomes[i] = replace(outcome, status="wrong", low=max(low, outcome.low), high=both)
         remarks[i] = f"wrong at {what}, measured from inside the cost's domain"
     elif outcome.status == "correct" and high / 2.0 > known.aim.tolerance:
-        outcomes[i] = replace(outcome, status="undecided", reason="domain")
+        outcomes[i] = replace(outcome, status="undecided", reason="domain", high=both)
         remarks[i] = f"{what} lies at the edge of the cost's domain and could not be measured well enough"
     else:
         outcomes[i] = replace(outcome, high=both)
+        if outcome.status == "correct":
+            remarks.setdefault(i, f"{what} measured from inside the cost's domain")
         work.notes.append(f"{what} lies at the edge of the cost's domain; measured from inside it.")

@@ -19,8 +19,21 @@ from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import REASONS
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import Found, flat_offsets, unexplained
-from gradproof._records import Components, Difference, Estimate, Finding, Place, Tensor, TensorReport, Verdict
+from gradproof._records import (
+    Components,
+    Difference,
+    Direction,
+    Estimate,
+    Finding,
+    Part,
+    Place,
+    Tensor,
+    TensorReport,
+    Verdict,
+    Weighting,
+)
 from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, default_scales
+from gradproof._verdict.staircase import steps_close, steps_far
 
 #: Components kept for the list of the worst.
 KEPT = 1000
@@ -112,7 +125,9 @@ def _judged(
     number = estimate / total if total else 0.0
     difference = Difference(number, _at(low, claim, reference, -1), _at(high, claim, reference, 1))
     zero = claim == 0.0 and low == 0.0
-    if _at(sure, claim, reference, -1) > known.aim.wrong:
+    if _at(sure, claim, reference, -1) > known.aim.wrong and _in_steps(place, i, measured):
+        verdict, reason = Verdict.UNDECIDED, REASONS["staircase"]
+    elif _at(sure, claim, reference, -1) > known.aim.wrong:
         verdict, reason = Verdict.WRONG, ""
     elif difference.high <= known.aim.tolerance:
         verdict, reason = Verdict.CORRECT, ""
@@ -123,6 +138,20 @@ def _judged(
         reason = REASONS["kink" if any(e.kink > 0.0 for e in estimates) else "noise"]
     report = TensorReport(tensor.name, tensor.shape, verdict, difference, reason, known.aim.tolerance, elements)
     return report, (low, high, estimate, claim, reference)
+
+
+def _in_steps(place: Place0, i: int, measured: Sequence[Measured]) -> bool:
+    """Whether the cost is made of steps at the elements with the largest mismatch."""
+    scale = default_scales([c.stats for c in place.claimed])[i]
+    found = [(int(c), e) for batch in measured for c, e in zip(batch.coordinates, batch.estimates, strict=True)]
+    probes = [
+        (Direction((), (Part(i, scale, Weighting.UNIT, start=c, stop=c + 1),)), e, scale)
+        for c, e in sorted(found, key=lambda pair: -abs(pair[1].mismatch))[:2]
+    ]
+    try:
+        return steps_close(place.reference, probes) or steps_far(place.reference, probes)
+    except BudgetExhaustedError:
+        return True
 
 
 def _sure(estimate: Estimate) -> float:

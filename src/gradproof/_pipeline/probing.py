@@ -21,13 +21,16 @@ from gradproof._pipeline.repeats import Judged, first_calls, unsteady
 from gradproof._pipeline.reporting import Found
 from gradproof._pipeline.vacuous import hiding
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
-from gradproof._verdict.judge import Judge, Outcome, Seeds, default_scales, relative_high, relative_low
-from gradproof._verdict.settle import Claimed, Settlement, combined, equalised, settle
+from gradproof._verdict.judge import ROUNDING, Judge, Outcome, Seeds, default_scales, relative_high, relative_low
+from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combined, equalised, settle
 
 #: Extended precision is used where its noise is at least this many times finer.
 FINER = 16.0
 #: How far beside a kink to look, relative to the parameters.
 BESIDE = 1e-2
+
+#: What is said of a tensor whose claim and reference are next to zero, and which rounding is meant as a rule.
+ZERO, ROUNDED = "claim and reference are both zero to the", "cost's own rounding"
 
 REASONS = {
     "kink": "kinks of the cost lie too close to this point",
@@ -37,7 +40,7 @@ REASONS = {
     "rounding": "claim and reference differ by no more than the rounding of such a claim",
     "domain": "the cost cannot be evaluated on both sides of this point",
     "budget": "the budget ran out",
-    "staircase": "the cost is a staircase of a few values",
+    "staircase": "the cost is a staircase here: flat or rising, as its steps are looked at closely or from afar",
 }
 
 
@@ -68,10 +71,12 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         findings = told_apart(work, findings)
     native = _native(work, claims, place, outcomes)
     tensors = [
-        _report(t, place.claimed[i], outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
+        _report(t, place, i, outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
         for i, t in enumerate(work.session.tensors)
     ]
-    found = Found(tensors, [_absolute(place.claimed[i], outcomes.get(i)) for i in range(len(tensors))])
+    work.notes += [f"{t.name}: {t.reason}." for t in tensors if t.verdict is Verdict.CORRECT and ZERO in t.reason]
+    sizes = {i: float(np.linalg.norm(claims.values[work.session.tensors[i].name])) for i in edges.domain}
+    found = Found(tensors, [_absolute(known, outcomes.get(i), sizes.get(i)) for i, known in enumerate(place.claimed)])
     found.findings = findings
     if options.method == "auto":
         sound = [i for i, t in enumerate(tensors) if t.verdict is Verdict.CORRECT]
@@ -262,12 +267,14 @@ def _native(work: Work, claims: Claims, place: Place0, outcomes: dict[int, Outco
 
 def _report(
     tensor: Tensor,
-    claimed: Claimed,
+    place: Place0,
+    i: int,
     outcome: Outcome | None,
     remark: str,
     findings: Sequence[Finding],
     native: tuple[float, float] | None,
 ) -> TensorReport:
+    claimed, noise = place.claimed[i], place.reference.noise
     broken = [f for f in findings if tensor.name in f.tensors and f.severity == "error"]
     tolerance, elements = claimed.aim.tolerance, _elements(tensor)
     if outcome is None or broken:
@@ -280,8 +287,14 @@ def _report(
     if verdict is Verdict.UNDECIDED and not reason:
         reach = f"; errors above {difference.high:.1e} would have been seen" if difference.high < 1.0 else ""
         reason = REASONS.get(outcome.reason, outcome.reason) + reach
+        if outcome.absolute and outcome.reason == "noise":
+            reason = f"the cost changes by no more than its last bits when {tensor.name} does{_reach(claimed, outcome)}"
     if verdict is Verdict.CORRECT and not reason and claimed.stats.moving and _is_zero(claimed, outcome):
-        reason = "claim and reference are both zero to the cost's own rounding"
+        own = ROUNDING * UNIT_ROUNDOFF * abs(float(noise.cost))
+        seen = claimed.stats.scale * claimed.stats.claim > own
+        reason = f"{ZERO} {'rounding of such claims' if seen else ROUNDED}{_reach(claimed, outcome)}"
+        if noise.constant and math.isfinite(noise.ceiling):
+            reason += "; further off the cost jumps"
     if native is not None and verdict is not Verdict.WRONG:
         off, allowed = native
         if off - difference.high > allowed:
@@ -300,6 +313,12 @@ def _reason(finding: Finding) -> str:
     return f"{finding.cause}: {finding.detail}" if finding.detail else finding.cause
 
 
+def _reach(claimed: Claimed, outcome: Outcome) -> str:
+    """What norm of a gradient next to zero may have gone unseen."""
+    size = outcome.high + claimed.stats.claim
+    return f"; a gradient with a norm below {size:.1e} would not be seen" if math.isfinite(size) and size else ""
+
+
 def _is_zero(claimed: Claimed, outcome: Outcome) -> bool:
     return claimed.stats.claim == 0.0 or outcome.absolute
 
@@ -308,7 +327,7 @@ def _difference(claimed: Claimed, outcome: Outcome) -> Difference:
     """Outcomes are in units of the claim's norm; where that is next to zero, only zero itself is known."""
     if outcome.status == "correct" and outcome.estimate == 0.0 and outcome.high == 0.0:
         return Difference(0.0, 0.0, 0.0)
-    if claimed.stats.claim == 0.0:
+    if claimed.stats.claim == 0.0 and outcome.absolute:
         if outcome.status == "correct" and outcome.estimate == 0.0:  # not one evaluation differed by a single bit
             return Difference(0.0, 0.0, 0.0)
         wrong = outcome.status == "wrong"
@@ -319,9 +338,11 @@ def _difference(claimed: Claimed, outcome: Outcome) -> Difference:
     return Difference(min(max(estimate, low), high), low, high)
 
 
-def _absolute(claimed: Claimed, outcome: Outcome | None) -> tuple[float, float, float, float, float]:
+def _absolute(
+    claimed: Claimed, outcome: Outcome | None, size: float | None
+) -> tuple[float, float, float, float, float]:
     """Bounds on a mismatch and the norms beside it, in units of the gradient."""
-    norm = claimed.stats.claim
+    norm = claimed.stats.claim if size is None else size
     if outcome is None:
         return 0.0, math.inf, math.nan, norm, norm
     unit = 1.0 if outcome.absolute or not norm else norm

@@ -16,6 +16,7 @@ from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._records import Direction, Estimate, Part, Stats, Weighting
 from gradproof._reference import Reference, next_step
+from gradproof._verdict.staircase import MOVES, steps_close, steps_far
 
 #: Sensitivities (scale x norm of the claim) that may share a step: the least sensitive tensor sets the bar for all.
 SHARED = 100.0
@@ -71,6 +72,7 @@ class Aim:
         alpha: chance of a wrong bound.
         floor: rounding of the claim; only for claims that are zero or next to it, in units of the cost.
         zero: whether the claim is zero or next to it.
+        seen: rounding of the cost; a mismatch of such a claim above it is no longer one of zeros.
     """
 
     tolerance: float
@@ -79,6 +81,7 @@ class Aim:
     alpha: float = ALPHA
     floor: float = 0.0
     zero: bool = False
+    seen: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +200,23 @@ class Judge:
             return replace(outcome, status="undecided", reason="kink")
         if not self._holds_closer(blocks, outcome):
             return replace(outcome, status="undecided", reason="jump")
-        relative = replace(self, weighting=Weighting.RELATIVE)
+        if self._in_steps(blocks, outcome):
+            return replace(outcome, status="undecided", reason="staircase")
+        relative, clear = replace(self, weighting=Weighting.RELATIVE), False
         for seed in self.seeds.take(3):
             parts = tuple(Part(b.tensor, 1.0, Weighting.RELATIVE, b.bin) for b in blocks)
             seen = relative.reference.measure([Direction((seed,), parts)], 1e-3 * target)[0]
             if seen.measured and abs(seen.mismatch) > 3.0 * seen.bar:
                 return outcome
-        return replace(outcome, status="undecided", reason="scale")
+            clear = clear or (seen.measured and 3.0 * seen.bar < 0.3 * size * unit)
+        return replace(outcome, status="undecided", reason="scale" if clear else "noise")
+
+    def _in_steps(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:
+        """Whether the cost is made of steps, so that the mismatch depends on how closely one looks."""
+        unit = span(blocks)
+        ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
+        probes = [(self.direction(blocks, [seed]), probe, unit) for probe, seed in ranked[:2]]
+        return steps_close(self.reference, probes) or steps_far(self.reference, probes)
 
     def _holds_closer(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:
         """Whether the mismatch stays at the smallest step at which rounding would still let it be seen."""
@@ -211,7 +224,7 @@ class Judge:
         ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
         for probe, seed in ranked[:2]:
             size = abs(probe.mismatch) * unit
-            smallest = 8.0 * NOISE_FACTOR * sigma / (math.sqrt(2.0) * size)
+            smallest = max(MOVES, 8.0 * NOISE_FACTOR * sigma / (math.sqrt(2.0) * size))
             if smallest >= probe.step / 2.0:
                 continue
             steps = {smallest, math.sqrt(smallest * probe.step)}
@@ -285,6 +298,8 @@ def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
         if enough and sure > 4.0 * aim.floor:
             return replace(result, status="wrong", low=sure)
         if k >= 3 and all(size <= bar + 2.0 * aim.floor for size, bar in zip(sizes, bars, strict=True)):
+            if any(size > bar + 2.0 * aim.seen for size, bar in zip(sizes, bars, strict=True)):
+                return replace(result, status="undecided", reason="rounding")
             return replace(result, status="correct")
         return result
     if enough and relative_low(sure) > aim.wrong:

@@ -99,8 +99,11 @@ def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], set
         shared = replace(aim, alpha=aim.alpha / bins)
         for group in grouped(ordinary):
             _settle_group(judge, group, shared, settlement, finer=False)
+        seen = ROUNDING * UNIT_ROUNDOFF * cost
         for floor, blocks in zero.items():
-            _settle_group(judge, tuple(blocks), replace(shared, zero=True, floor=floor), settlement, finer=False)
+            _settle_group(
+                judge, tuple(blocks), replace(shared, zero=True, floor=floor, seen=seen), settlement, finer=False
+            )
 
 
 def _settle_group(
