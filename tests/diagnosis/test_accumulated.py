@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from planted.base import Array, Grads, Tree
+from tiny import check, only, tiny
 
-from .tiny import check, only, tiny
+from planted.base import Array, Grads, Tree
 
 
 def adding(right: Grads, names: tuple[str, ...]) -> Grads:

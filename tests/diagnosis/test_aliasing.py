@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny import check, only, tiny
 
 import gradproof as gp
 from planted.base import Array, Tree
-
-from .tiny import check, only, tiny
 
 
 def test_labels_changed_in_place() -> None:

@@ -1,10 +1,9 @@
 """Formulas that are wrong on one side of a threshold."""
 
 import numpy as np
+from tiny import one, only
 
 from planted.base import Tree
-
-from .tiny import one, only
 
 PARAMS = {"w": np.linspace(0.6, 3.0, 12)}
 

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
+from tiny import check, one, only, tiny
 
 from planted.base import Array, Tree
-from planted.course import slope
-
-from .tiny import check, one, only, tiny
+from planted.course import Fault, on, slope
 
 
 def test_right_at_the_default_of_the_signature() -> None:
@@ -43,10 +42,10 @@ def test_a_common_number_is_not_put_down_to_an_option() -> None:
 
 
 def test_a_slope_taken_for_granted() -> None:
-    fault = {("slope", 0): lambda act, run: np.where(act == 1, act, 0.01)}
+    fault: Fault = {("slope", 0): lambda act, run: np.where(act == 1, act, 0.01)}
     finding = only(check(tiny("leaky", alpha=0.3), fault=fault, data=False))
     assert (finding.cause, finding.detail) == ("configuration", "right at alpha = 0.01")
-    fault = {("slope", k): (lambda act, run, k=k: slope("elu", run.Z[k], 1.0)) for k in (1, 2)}
+    fault = {("slope", k): on(k, lambda act, run, k: slope("elu", run.Z[k], 1.0)) for k in (1, 2)}
     finding = only(check(tiny("elu", alpha=0.3), fault=fault, data=False))
     assert (finding.cause, finding.detail) == ("configuration", "right at alpha = 1.0")
 

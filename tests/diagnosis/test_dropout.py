@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny import check, only, tiny
 
 from planted.base import Array, Tree
 from planted.course import Fault, Hook, on
-
-from .tiny import check, only, tiny
 
 HIDDEN = (1, 2)
 

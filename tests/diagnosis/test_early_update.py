@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from tiny import check, only, tiny
+
 from planted.base import Array, Tree
 from planted.course import on
-
-from .tiny import check, only, tiny
 
 
 def test_the_gradient_follows_the_learning_rate() -> None:

@@ -4,10 +4,9 @@ import itertools
 from typing import Any
 
 import numpy as np
+from tiny import check, only, tiny
 
 from planted.base import Array, Tree
-
-from .tiny import check, only, tiny
 
 
 def test_no_two_calls_agree() -> None:

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
+from tiny import check, only, tiny
 
 import gradproof as gp
 from planted.base import Array, Tree
-
-from .tiny import check, only, tiny
+from planted.course import Run
 
 
 def logistic() -> tuple[Any, dict[str, Array], dict[str, Any]]:
@@ -25,12 +25,13 @@ def logistic() -> tuple[Any, dict[str, Array], dict[str, Any]]:
 
 def test_a_cache_of_the_gradients_own_is_spoilt() -> None:
     model = tiny()
-    known: dict[bytes, Any] = {}
+    known: dict[bytes, Run] = {}
+    network: Any = model.grads.__self__  # type: ignore[attr-defined]
 
     def grads(params: Tree, X: Array, Y: Array, **options: Any) -> Tree:
         key = b"".join(np.asarray(v).tobytes() for v in (*params.values(), X, Y, options["lambd"]))
-        run = known.setdefault(key, model.cost.__self__.forward(params, X, Y, **options))  # type: ignore[attr-defined]
-        gradient = model.grads.__self__.backward(run)  # type: ignore[attr-defined]
+        run = known.setdefault(key, network.forward(params, X, Y, **options))
+        gradient: Tree = network.backward(run)
         run.A[3] -= Y
         return gradient
 

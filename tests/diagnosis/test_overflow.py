@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny import one, only
 
 from planted.base import Array, Tree
-
-from .tiny import one, only
 
 X = np.linspace(-2.0, 2.0, 24).reshape(12, 2)
 W = {"w": np.array([[1.3, -0.4, 2.0], [0.7, 1.1, -0.9]])}

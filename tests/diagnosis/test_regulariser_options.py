@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny import check, only, tiny
 
 from planted.base import Array, Tree
-
-from .tiny import check, only, tiny
 
 
 @pytest.mark.parametrize(

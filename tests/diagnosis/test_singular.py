@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
+from tiny import check, one, only, tiny
 
 import gradproof as gp
 from planted.base import Array, Tree
-
-from .tiny import check, one, only, tiny
 
 
 def smooth_norm(params: Tree) -> float:

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
+from tiny import check, only, tiny
 
 from planted.course import Network
-
-from .tiny import check, only, tiny
 
 
 def floored(floor: float) -> Any:

@@ -5,11 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from tiny import check, one, only, tiny
 
 from planted.base import Array, Tree
 from planted.course import Run
-
-from .tiny import check, one, only, tiny
 
 
 def test_a_gradient_of_earlier_parameters() -> None:

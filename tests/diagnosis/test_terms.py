@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny import only
 
 import gradproof as gp
 from planted.base import Array, Tree
-
-from .tiny import only
 
 RNG = np.random.default_rng(2)
 X, T = RNG.normal(size=(14, 5)), RNG.normal(size=(14, 4))

@@ -1,4 +1,4 @@
-"""The smallest network that shows what the causes by experiment have to tell apart, and what a test asks of a report."""
+"""The smallest network in which causes by experiment can be told apart, and what a test asks of a report."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

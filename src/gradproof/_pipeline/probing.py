@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,11 @@ from numpy.typing import NDArray
 
 from gradproof._adapters.claims import Claims
 from gradproof._adapters.numpy import Session
-from gradproof._diagnosis.proof import left_after
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
-from gradproof._pipeline.hidden import regulariser_at_zero
-from gradproof._pipeline.nonfinite import told_apart
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
-from gradproof._pipeline.repeats import Judged, first_calls, unsteady
+from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import Found
 from gradproof._pipeline.vacuous import hiding
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
@@ -28,6 +26,8 @@ from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combin
 FINER = 16.0
 #: How far beside a kink to look, relative to the parameters.
 BESIDE = 1e-2
+#: Seeds that judge the growth of claims from call to call, apart from those of the verdicts.
+PROOF_OF_STEPS = 77_777
 
 #: What is said of a tensor whose claim and reference are next to zero, and which rounding is meant as a rule.
 ZERO, ROUNDED = "claim and reference are both zero to the", "cost's own rounding"
@@ -66,8 +66,10 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     apply_edges(work, place, edges, outcomes, reasons)
     tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
     right = [t.name for i, t in enumerate(work.session.tensors) if i in outcomes and outcomes[i].status == "correct"]
-    findings += unsteady(calls, right, tolerance, _judged(work, place), work.session.call.options or {})
-    if options.method == "auto":
+    findings += unsteady(calls, right, tolerance, partial(_judged, work, place), work.session.call.options or {})
+    if options.method == "auto" and findings:
+        from gradproof._pipeline.nonfinite import told_apart  # only a claim that is not finite pays for it
+
         findings = told_apart(work, findings)
     native = _native(work, claims, place, outcomes)
     tensors = [
@@ -79,8 +81,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     found = Found(tensors, [_absolute(known, outcomes.get(i), sizes.get(i)) for i, known in enumerate(place.claimed)])
     found.findings = findings
     if options.method == "auto":
-        sound = [i for i, t in enumerate(tensors) if t.verdict is Verdict.CORRECT]
-        found.findings += _hidden(work, sound)
+        found.findings += _hidden(work, tensors)
     work.notes += hiding(work.session, place)
     found.notes = work.notes
     found.precision = "extended" if "extended precision" in " ".join(work.notes) else "float64"
@@ -92,7 +93,15 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     return found
 
 
-def _hidden(work: Work, sound: Sequence[int]) -> list[Finding]:
+def _hidden(work: Work, tensors: Sequence[TensorReport]) -> list[Finding]:
+    """Mistakes in a regulariser that parameters of zero hide."""
+    parts = [(t.offset, t.offset + t.size) for t in work.session.tensors]
+    zero = [i for i, (first, end) in enumerate(parts) if end > first and not np.any(work.session.theta[first:end])]
+    sound = [i for i in zero if tensors[i].verdict is Verdict.CORRECT]
+    if not sound or not work.session.call.options:
+        return []
+    from gradproof._pipeline.hidden import regulariser_at_zero  # only where something is zero
+
     try:
         return regulariser_at_zero(work, sound)
     except BudgetExhaustedError:
@@ -140,21 +149,18 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
     return outcomes, remarks, places
 
 
-def _judged(work: Work, place: Place0) -> Judged:
-    """Judges other claims at the point, as the diagnosis does with repaired ones."""
+def _judged(work: Work, place: Place0, repairs: Mapping[int, NDArray[np.float64]]) -> float | None:
+    """What is left of the difference with other claims, judged as the diagnosis judges repaired ones; None if wrong."""
+    from gradproof._diagnosis.proof import left_after  # only a gradient whose calls differ pays for it
 
-    def judged(repairs: Mapping[int, NDArray[np.float64]]) -> float | None:
-        tensors = work.session.tensors
-        shaped = {i: _shaped(tensors[i], r) for i, r in repairs.items()}
-        try:
-            left = left_after(place.reference, place.claimed, shaped, work.options.seed + 77_777)
-        except BudgetExhaustedError:
-            return None
-        if any(found.status != "correct" for found in left.values()) or len(left) < len(shaped):
-            return None
-        return max(found.relative for found in left.values())
-
-    return judged
+    shaped = {i: _shaped(work.session.tensors[i], r) for i, r in repairs.items()}
+    try:
+        left = left_after(place.reference, place.claimed, shaped, work.options.seed + PROOF_OF_STEPS)
+    except BudgetExhaustedError:
+        return None
+    if any(found.status != "correct" for found in left.values()) or len(left) < len(shaped):
+        return None
+    return max(found.relative for found in left.values())
 
 
 def _shaped(tensor: Tensor, flat: NDArray[np.float64]) -> NDArray[Any]:

@@ -5,6 +5,7 @@ which shows what any state does; only a gradient that then differs is called aga
 put back, until the kind of state is known. Which of the calls was right follows from the verdict on the first.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -191,7 +192,7 @@ def _growth(found: Repeats, differing: Sequence[str]) -> dict[str, NDArray[np.fl
     steps = {}
     for name in differing:
         values = [claims.values[name] for claims in found.calls if name in claims.values]
-        grown = [b - a for a, b in zip(values, values[1:], strict=False)]
+        grown = [b - a for a, b in itertools.pairwise(values)]
         size = float(np.linalg.norm(grown[0]))
         # The claims themselves carry rounding, which their differences inherit.
         near = EQUAL_GROWTH * size + 1e-12 * float(np.linalg.norm(values[-1]))
@@ -231,7 +232,8 @@ class _Reporter:
         return self._finding(
             "not-reentrant",
             names,
-            f"Called a second time after one forward pass, the gradient of {listed(names)} differs from the first.{where}",
+            f"Called a second time after one forward pass, the gradient of {listed(names)} differs from the "
+            f"first.{where}",
             "Work on copies of what the forward pass has left, such as dZ = A - Y in place of A -= Y.",
             "differs on the second call without a forward pass",
             also=("aliasing",),
@@ -268,7 +270,8 @@ class _Reporter:
         return self._finding(
             "nondeterministic",
             names,
-            f"Calls of the claimed gradient at the same parameters differ by up to {worst:.1e} in {listed(names)}.{where}",
+            f"Calls of the claimed gradient at the same parameters differ by up to {worst:.1e} in "
+            f"{listed(names)}.{where}",
             "Look for state that survives a call: caches, random numbers, np.empty, additions in no fixed order.",
             f"relative difference {worst:.1e}",
             also=also,
@@ -300,7 +303,9 @@ class _Reporter:
 
     def _mask(self, pairs: bool, name: str) -> NDArray[np.bool_]:
         values = [claims.values[name] for claims in self.found.calls if name in claims.values]
-        mask = np.logical_or.reduce([v != values[0] for v in values[1:]])
+        mask: NDArray[np.bool_] = np.zeros(values[0].shape, dtype=bool)
+        for other in values[1:]:
+            mask |= other != values[0]
         return mask.reshape(-1, 2).any(axis=1) if pairs else mask
 
 
