@@ -306,7 +306,7 @@ class _Reporter:
         mask: NDArray[np.bool_] = np.zeros(values[0].shape, dtype=bool)
         for other in values[1:]:
             mask |= other != values[0]
-        return mask.reshape(-1, 2).any(axis=1) if pairs else mask
+        return mask[::2] | mask[1::2] if pairs else mask
 
 
 def _changed(found: Repeats, differing: Sequence[str], off: Mapping[str, float], tolerance: float) -> Finding:
