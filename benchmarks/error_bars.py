@@ -21,7 +21,7 @@ from gradproof._adapters.numpy import Call, open_session
 from gradproof._evaluation import Meter
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
-from gradproof._records import Direction, Ray
+from gradproof._records import Direction
 from gradproof._verdict.judge import Block, Judge, Seeds, blocks_of, default_scales, grouped, span
 
 SIZES = (20, 16, 12, 8, 3)
@@ -97,14 +97,7 @@ def displacement(place: Place0, direction: Direction) -> Array:
     """A direction as numbers: where a step of 1 along it leads, less the point."""
     problem = place.reference.evaluator.problem
     assert isinstance(problem, ArrayProblem)
-    seen: list[Array] = []
-
-    def record(theta: Array) -> float:
-        seen.append(theta.copy())
-        return 0.0
-
-    ArrayProblem(problem.point, record).lines([Ray(direction, (1.0,))])
-    moved: Array = seen[0] - problem.point.theta
+    moved: Array = problem.displaced(direction, 1.0) - problem.point.theta
     return moved
 
 
@@ -124,7 +117,9 @@ def groups(place: Place0) -> Iterator[tuple[tuple[Block, ...], bool]]:
     stats = [claimed.stats for claimed in place.claimed]
     scales = default_scales(stats)
     alone = [blocks_of(i, s, scales[i], zero=s.claim == 0) for i, s in enumerate(stats)]
-    yield from ((group, False) for group in grouped([b for i, bs in enumerate(alone) if stats[i].claim for b in bs]))
+    easy = Judge(place.reference, Seeds(0)).easy(place.claimed[0].aim)
+    ordinary = [b for i, bs in enumerate(alone) if stats[i].claim for b in bs]
+    yield from ((group, False) for group in grouped(ordinary, easy=easy))
     yield from (((block,), stats[i].claim == 0) for i, blocks in enumerate(alone) for block in blocks)
 
 

@@ -5,6 +5,7 @@ the tests compare it with the complex step; every wrong one is made from the rig
 """
 
 from problems.bugs import BUGS, Planted, plant
+from problems.convolution import convolution
 from problems.core import Array, Params, Problem, complex_step, relative_difference, sampled_gradient
 from problems.networks import ACTIVATIONS, STATES, classifier
 from problems.residual import residual_network
@@ -21,6 +22,7 @@ __all__ = [
     "Problem",
     "classifier",
     "complex_step",
+    "convolution",
     "plant",
     "relative_difference",
     "residual_network",

@@ -138,8 +138,12 @@ def take_pilot(evaluator: Evaluator, parts: Sequence[Part], seed: int, cost: Any
     direction = Direction((seed,), tuple(parts))
 
     def line(steps: Sequence[float]) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-        samples = evaluator.lines([Ray(direction, tuple(steps))])[0]
-        return samples.costs, residuals(samples, cost)
+        samples = evaluator.lines([Ray(direction, tuple(step for step in steps if step))])[0]
+        away = np.flatnonzero(steps)  # the point itself was evaluated before
+        costs = np.full(len(steps), cost, samples.costs.dtype)
+        found = np.zeros(len(steps))
+        costs[away], found[away] = samples.costs, residuals(samples, cost)
+        return costs, found
 
     found = pilot(line, cost, evaluator.problem.epsilon)
     return Noise(**found)

@@ -111,6 +111,16 @@ class _Dict:
 
 
 @dataclass(frozen=True, slots=True)
+class _Leaves:
+    """A dict of nothing but leaves, the usual case."""
+
+    keys: tuple[Any, ...]
+
+    def __call__(self, values: Iterator[Any]) -> Any:
+        return dict(zip(self.keys, values, strict=False))  # the values go on
+
+
+@dataclass(frozen=True, slots=True)
 class _List:
     items: tuple[tuple[Any, _Builder], ...]
 
@@ -262,6 +272,8 @@ def _made_in_python(cls: type) -> bool:
 def _builder(tree: Any, items: tuple[tuple[Any, _Builder], ...]) -> _Builder:
     cls = type(tree)
     if cls is dict:
+        if items and all(build is next for _, build in items):
+            return _Leaves(tuple(key for key, _ in items))
         return _Dict(items)
     if cls is list:
         return _List(items)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import everything
+from . import course, everything
 from .base import SAME, WRONG, Planted, differences, leaves, replaced
 
 SLUGS = frozenset(
@@ -22,7 +22,11 @@ SLUGS = frozenset(
 
 @pytest.fixture(scope="module")
 def planted() -> list[Planted]:
-    return list(everything(seed=7))
+    return [
+        *everything(seed=7, sizes=["small"]),
+        *course.planted(7, "tanh", "medium"),
+        *course.planted(7, "relu", "large"),
+    ]
 
 
 def setting(fault: Planted) -> tuple[Any, ...]:

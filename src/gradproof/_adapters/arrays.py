@@ -6,12 +6,11 @@ for each evaluation; should the cost keep a reference to what it was given, it k
 gets another.
 """
 
-import copy
-import sys
+import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Wei
 PIECE = 16384
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000
+#: What a direction takes to be kept besides its numbers, in numbers.
+ENTRY = 100
 #: Magnitudes further apart than this between the 1% and 99% quantile cannot share one step. At 1e3 one Gaussian tensor
 #: of 16 x 16 in 70 would be split by chance, and a step of 2e-5 still moves an element of 1e-4 by a fifth of itself.
 SPAN = 1e4
@@ -34,7 +35,20 @@ DECADES = 3
 #: Below this share of a tensor's root mean square a claimed element counts as if it had this size.
 EQUALISED_FLOOR = 1e-3
 
-Evaluate = Callable[[NDArray[Any]], Any]
+
+class Stage(Protocol):
+    """A working vector and the cost of what stands in it."""
+
+    @property
+    def work(self) -> NDArray[Any]:
+        """The vector, to be filled."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the cost still holds the vector or a part of it, which then is the cost's."""
+
+    def cost(self) -> Any:
+        """The cost, or as many as the vector has rows."""
 
 
 @dataclass(frozen=True)
@@ -59,42 +73,56 @@ class Point:
 class ArrayProblem:
     """A cost near a point of NumPy parameters, and one claimed gradient."""
 
-    def __init__(self, point: Point, evaluate: Callable[[NDArray[Any]], Any], rows: int = 0) -> None:
+    def __init__(self, point: Point, stage: Callable[[tuple[int, ...], np.dtype[Any]], Stage], rows: int = 0) -> None:
         """Takes the point and how to evaluate there.
 
         Args:
             point: where, and what is claimed.
-            evaluate: from a flat vector of coordinates to a cost; with ``rows`` from so many at once to as many costs.
+            stage: makes a working vector of a shape and dtype.
             rows: how many parameter sets are evaluated together; 0 for one at a time.
         """
         self.point = point
-        self._evaluate = evaluate
+        self._make = stage
         self._rows = rows
-        self._work = self._fresh()
-        self._directions: OrderedDict[Direction, _Numbers] = OrderedDict()
-        self._free = sys.getrefcount(self._work)
+        self._stage = self._fresh()
+        self._term = np.empty(min(PIECE, point.theta.size))
+        self._scratch = np.empty(min(PIECE, point.theta.size), point.theta.dtype)
+        self._directions: OrderedDict[Any, tuple[Direction, _Numbers]] = OrderedDict()
+        self._kept = 0
+        self._drawn: OrderedDict[tuple[tuple[int, ...], int, int], NDArray[np.float64]] = OrderedDict()
+        self._pattern: tuple[tuple[Part, ...], tuple[_Piece, ...]] = ((), ())
         # Infinite parameters (masks) stay put; their displacement is 0 and not inf - inf.
         self._infinite = np.flatnonzero(~np.isfinite(point.theta))
         self._base = np.where(np.isfinite(point.theta), point.theta, 0) if self._infinite.size else point.theta
+        self._still = bool(point.fixed.any())
         self._labels = {i: _bins(self._theta(i), self._moving(i)) for i in range(len(point.tensors))}
         self._rms = [_rms(self._claim(i)) for i in range(len(point.tensors))]
         self._scales = [_rms(self._theta(i)) for i in range(len(point.tensors))]
 
-    def _fresh(self) -> NDArray[Any]:
+    def _fresh(self) -> Stage:
         shape = (self._rows, self.point.theta.size) if self._rows else self.point.theta.shape
-        return np.empty(shape, self.point.theta.dtype)
+        return self._make(shape, self.point.theta.dtype)
+
+    def _empty(self) -> NDArray[Any]:
+        """The working vector; another one where the cost kept the last."""
+        if self._stage.kept:
+            self._stage = self._fresh()
+        return self._stage.work
 
     def __getstate__(self) -> tuple[Point, Any, int]:
-        return self.point, self._evaluate, self._rows
+        return self.point, self._make, self._rows
 
     def __setstate__(self, state: tuple[Point, Any, int]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
     def replica(self) -> "ArrayProblem":
         """The same problem with working memory of its own, for a thread."""
-        other = copy.copy(self)
-        other._work = self._fresh()
-        other._directions = OrderedDict()
+        other = object.__new__(ArrayProblem)
+        other.__dict__.update(self.__dict__)
+        other._stage = self._fresh()
+        other._term = np.empty_like(self._term)
+        other._scratch = np.empty_like(self._scratch)
+        other._directions, other._kept, other._drawn = OrderedDict(), 0, OrderedDict()
         return other
 
     @property
@@ -116,7 +144,8 @@ class ArrayProblem:
 
     def _claim(self, tensor: int) -> NDArray[np.float64]:
         part = self._slice(tensor)
-        return np.where(self.point.fixed[part], 0.0, self.point.claim[part])
+        claim = self.point.claim[part]
+        return np.where(self.point.fixed[part], 0.0, claim) if self._still else claim
 
     def _moving(self, tensor: int) -> NDArray[np.bool_]:
         return ~self.point.fixed[self._slice(tensor)]
@@ -125,6 +154,9 @@ class ArrayProblem:
         """Norms and scales of one tensor."""
         theta, claim, moving = self._theta(tensor), self._claim(tensor), self._moving(tensor)
         labels = self._labels[tensor]
+        if labels is None and not self._still:
+            whole = ((-1, self._scales[tensor], theta.size),)
+            return Stats(self._scales[tensor], _norm(claim), self._rms[tensor], whole, theta.size)
         if labels is None:
             bins: tuple[tuple[int, float, int], ...] = ((-1, _rms(theta[moving]), int(moving.sum())),)
         else:
@@ -147,11 +179,12 @@ class ArrayProblem:
         flat = [coordinates(candidate, record) for candidate in candidates]
         found = np.zeros((len(directions), len(flat)))
         for row, direction in enumerate(directions):
-            for start, stop, values, _ in self._numbers(direction).runs:
-                low, high = max(start, record.offset), min(stop, record.offset + record.size)
+            numbers = self._numbers(direction)
+            for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True):
+                low, high = max(piece.start, record.offset), min(piece.stop, record.offset + record.size)
                 if low < high:
-                    part = values[low - start : high - start]
-                    found[row] += [part @ c[low - record.offset : high - record.offset] for c in flat]
+                    part = values[low - piece.start : high - piece.start]
+                    found[row] += [factor * (part @ c[low - record.offset : high - record.offset]) for c in flat]
         return found
 
     def holding(self, masks: Mapping[int, NDArray[np.bool_]]) -> "ArrayProblem":
@@ -160,14 +193,14 @@ class ArrayProblem:
         for tensor, mask in masks.items():
             width = 2 if self.point.tensors[tensor].complex else 1
             fixed[self._slice(tensor)] |= np.repeat(np.reshape(mask, -1), width)
-        return ArrayProblem(replace(self.point, fixed=fixed), self._evaluate, self._rows)
+        return ArrayProblem(replace(self.point, fixed=fixed), self._make, self._rows)
 
     def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "ArrayProblem":
         """The same cost at the same point with other claims for some tensors."""
         claim = self.point.claim.copy()
         for tensor, array in claims.items():
             claim[self._slice(tensor)] = coordinates(array, self.point.tensors[tensor])
-        return ArrayProblem(replace(self.point, claim=claim), self._evaluate, self._rows)
+        return ArrayProblem(replace(self.point, claim=claim), self._make, self._rows)
 
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates the cost along rays: one step after another, or so many at once."""
@@ -180,83 +213,163 @@ class ArrayProblem:
 
         The shape is always the same, as the last bits of a batched cost depend on it.
         """
-        found = [self._blank(ray) for ray in rays]
+        found = [self._blank(ray, self._numbers(ray.direction)) for ray in rays]
         steps = [(i, k) for i, ray in enumerate(rays) for k in range(len(ray.steps))]
         for first in range(0, len(steps), self._rows):
             chunk = steps[first : first + self._rows]
-            if sys.getrefcount(self._work) > self._free:
-                self._work = self._fresh()
+            work = self._empty()
             for row, (i, k) in enumerate(chunk):
                 numbers = self._numbers(rays[i].direction)
-                found[i].claimed[k] = self._displace(numbers, rays[i].steps[k], self._work[row])
-            self._work[len(chunk) :] = self.point.theta
-            costs = self._evaluate(self._work)
+                found[i].claimed[k] = self._displace(numbers, rays[i].steps[k], work[row])
+            work[len(chunk) :] = self.point.theta
+            del work
+            costs = self._stage.cost()
             for row, (i, k) in enumerate(chunk):
                 found[i].costs[k] = costs[row]
         return found
 
-    def _blank(self, ray: Ray) -> Samples:
-        numbers, dtype, count = self._numbers(ray.direction), self.point.theta.dtype, len(ray.steps)
+    def _blank(self, ray: Ray, numbers: "_Numbers") -> Samples:
+        dtype, count = self.point.theta.dtype, len(ray.steps)
         magnitude = np.abs(np.asarray(ray.steps)) * numbers.magnitude
         return Samples(np.empty(count, dtype), np.empty(count, dtype), magnitude, numbers.slope)
 
     def _line(self, ray: Ray) -> Samples:
         numbers = self._numbers(ray.direction)
-        found = self._blank(ray)
+        found = self._blank(ray, numbers)
         for i, step in enumerate(ray.steps):
-            if sys.getrefcount(self._work) > self._free:  # the cost kept it: it is the cost's now
-                self._work = self._fresh()
-            found.claimed[i] = self._displace(numbers, step, self._work)
-            found.costs[i] = self._evaluate(self._work)
+            found.claimed[i] = self._displace(numbers, step, self._empty())
+            found.costs[i] = self._stage.cost()
         return found
+
+    def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
+        """All coordinates after a step along a direction."""
+        work: NDArray[Any] = np.empty_like(self.point.theta)
+        self._displace(self._numbers(direction), step, work)
+        return work
 
     def _displace(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
         """Fills a vector with the displaced parameters; returns claimed . displacement."""
-        theta, claim = self._base, self.point.claim
-        total = theta.dtype.type(0.0)
+        theta, number = self._base, self._base.dtype.type
+        total = number(0.0)
         done = 0
-        for start, stop, values, native in numbers.runs:
-            work[done:start] = theta[done:start]
-            for low in range(start, stop, PIECE):
-                high = min(low + PIECE, stop)
-                moved = work[low:high]
-                np.multiply(values[low - start : high - start], theta.dtype.type(step), out=moved)
-                np.add(moved, theta[low:high], out=moved)
-                if native is not None:
-                    moved[...] = moved.astype(native)
-                total += np.dot(claim[low:high], moved - theta[low:high])
-            done = stop
-        work[done:] = theta[done:]
+        for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True):
+            if done < piece.start:
+                work[done : piece.start] = theta[done : piece.start]
+            done = piece.stop
+            moved, shift = work[piece.start : done], self._scratch[: done - piece.start]
+            np.multiply(values, number(step) * factor, out=moved)
+            np.add(moved, piece.theta, out=moved)
+            if piece.native is not None:
+                moved[...] = moved.astype(piece.native)
+            np.subtract(moved, piece.theta, out=shift)
+            total += np.dot(piece.claim, shift)
+        if done < theta.size:
+            work[done:] = theta[done:]
         if self._infinite.size:
             work[self._infinite] = self.point.theta[self._infinite]
         return total
 
     def _numbers(self, direction: Direction) -> "_Numbers":
         """The direction as numbers, kept for the next rounds."""
-        found = self._directions.pop(direction, None)
-        if found is None:
-            found = self._draw(direction)
-        self._directions[direction] = found
-        while sum(kept.size for kept in self._directions.values()) > KEPT and len(self._directions) > 1:
-            self._directions.popitem(last=False)
+        key = direction.seeds, len(direction.parts), direction.parts[0]  # the hash of hundreds of parts takes a while
+        known = self._directions.get(key)
+        if known is not None and (known[0] is direction or known[0] == direction):
+            self._directions.move_to_end(key)
+            return known[1]
+        found = self._draw(direction)
+        if known is not None:
+            self._kept -= known[1].size
+        self._directions[key] = direction, found
+        self._directions.move_to_end(key)
+        self._kept += found.size
+        while self._kept > KEPT and len(self._directions) > 1:
+            self._kept -= self._directions.popitem(last=False)[1][1].size
         return found
 
     def _draw(self, direction: Direction) -> "_Numbers":
-        runs: list[tuple[int, int, NDArray[np.float64], np.dtype[Any] | None]] = []
+        pieces = self._pieces(direction.parts)
+        values: list[tuple[NDArray[np.float64], float]] = []
         slope = magnitude = 0.0
-        for first, last, parts in self._spans(direction.parts):
+        run, raw = -1, np.empty(0)
+        for piece in pieces:
+            if piece.run[0] != run:
+                run, unit = piece.run[0], piece.unit
+                raw = np.ones(piece.run[1] - run) if unit else self._normals(direction.seeds, *piece.run)
+            own, factor = raw[piece.start - run : piece.stop - run], 1.0
+            if isinstance(piece.weights, float):
+                factor = piece.weights
+            else:
+                own = own * piece.weights
+            term = self._term[: len(own)]
+            np.multiply(piece.claim, own, out=term)
+            slope += factor * float(term.sum())
+            magnitude += abs(factor) * float(np.abs(term, out=term).sum())
+            values.append((own, factor))
+        return _Numbers(pieces, tuple(values), slope, magnitude)
+
+    def _normals(self, seeds: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
+        """Normal numbers, kept as several directions may weigh the same ones differently."""
+        key = seeds, start, stop
+        found = self._drawn.get(key)
+        if found is None:
+            found = self._drawn[key] = normals(seeds, start, stop)
+            while len(self._drawn) > 1 and sum(map(len, self._drawn.values())) > KEPT:
+                self._drawn.popitem(last=False)
+        return found
+
+    def _pieces(self, parts: tuple[Part, ...]) -> "tuple[_Piece, ...]":
+        """Where directions with these parts move, and their weights there; kept, as seeds change more often."""
+        if self._pattern[0] is parts or self._pattern[0] == parts:
+            return self._pattern[1]
+        pieces: list[_Piece] = []
+        for first, last, members in self._spans(parts):
             start, stop = self._bounds(first)[0], self._bounds(last)[1]
-            unit = first.weighting is Weighting.UNIT
-            values = np.ones(stop - start) if unit else normals(direction.seeds, start, stop)
-            for low, high, members in self._by_tensor(parts):
-                self._weigh(members, values[low - start : high - start])
-            fixed = self.point.fixed[start:stop]
-            if fixed.any():
-                values[fixed] = 0.0
-            slope += float(self.point.claim[start:stop] @ values)
-            magnitude += float(np.abs(self.point.claim[start:stop]) @ np.abs(values))
-            runs.append((start, stop, values, self.point.native[first.tensor]))
-        return _Numbers(tuple(runs), slope, magnitude)
+            native, unit = self.point.native[first.tensor], first.weighting is Weighting.UNIT
+            for low, high, weights in self._cut(self._by_tensor(members)):
+                base, claim = self._base[low:high], self.point.claim[low:high]
+                pieces.append(_Piece(low, high, weights, base, claim, native, unit, (start, stop)))
+        self._pattern = parts, tuple(pieces)
+        return self._pattern[1]
+
+    def _cut(
+        self, tensors: Sequence[tuple[int, int, list[Part]]]
+    ) -> Iterator[tuple[int, int, float | NDArray[np.float64]]]:
+        """Neighbouring coordinates in pieces: small tensors together, large ones in several."""
+        together: list[tuple[int, int, list[Part]]] = []
+        for low, high, members in [*tensors, (-1, -1, [])]:
+            if together and (high < 0 or high - together[0][0] > PIECE):
+                yield self._joined(together)
+                together = []
+            if high - low <= PIECE:
+                together.append((low, high, members))
+                continue
+            weights = self._weights(low, high, members)
+            for start in range(low, high, PIECE):
+                stop = min(start + PIECE, high)
+                yield start, stop, weights if isinstance(weights, float) else weights[start - low : stop - low]
+
+    def _joined(self, tensors: Sequence[tuple[int, int, list[Part]]]) -> tuple[int, int, float | NDArray[np.float64]]:
+        start, stop = tensors[0][0], tensors[-1][1]
+        found = [self._weights(low, high, members) for low, high, members in tensors]
+        if len(found) == 1:
+            return start, stop, found[0]
+        weights = np.empty(stop - start)
+        for (low, high, _), own in zip(tensors, found, strict=True):
+            weights[low - start : high - start] = own
+        return start, stop, weights
+
+    def _weights(self, low: int, high: int, members: list[Part]) -> float | NDArray[np.float64]:
+        """The weights of one tensor's elements; one number where they are all alike."""
+        part = members[0]
+        binned = part.bin >= 0 and self._labels[part.tensor] is not None
+        alike = part.weighting in (Weighting.PLAIN, Weighting.UNIT) and part.region is None
+        if alike and not binned and not self._still:
+            return float(part.weight)
+        weights = np.ones(high - low)
+        self._weigh(members, weights)
+        if self._still:
+            weights[self.point.fixed[low:high]] = 0.0
+        return weights
 
     def _bounds(self, part: Part) -> tuple[int, int]:
         record = self.point.tensors[part.tensor]
@@ -309,19 +422,47 @@ class ArrayProblem:
             values *= weights
         elif part.weight != 1.0:
             values *= part.weight
+        if part.region is not None:
+            values *= _region_weights(part, self.point.tensors[part.tensor])
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Neighbouring coordinates that directions with the same parts move.
+
+    Attributes:
+        start: the first of them.
+        stop: their end.
+        weights: what random numbers are multiplied with there.
+        theta: the parameters there.
+        claim: the claimed gradient there.
+        native: dtype to round to, or None.
+        unit: whether exact ones stand in place of random numbers.
+        run: start and end of what is drawn in one go.
+    """
+
+    start: int
+    stop: int
+    weights: float | NDArray[np.float64]
+    theta: NDArray[np.floating]
+    claim: NDArray[np.float64]
+    native: np.dtype[Any] | None
+    unit: bool
+    run: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """A direction as numbers: runs of coordinates (start, stop, values, dtype to round to)."""
+    """A direction as numbers: for each piece values and a factor on them."""
 
-    runs: tuple[tuple[int, int, NDArray[np.float64], np.dtype[Any] | None], ...]
+    pieces: tuple[_Piece, ...]
+    values: tuple[tuple[NDArray[np.float64], float], ...]
     slope: float
     magnitude: float
 
     @property
     def size(self) -> int:
-        return sum(stop - start for start, stop, _, _ in self.runs)
+        return ENTRY + sum(piece.stop - piece.start for piece in self.pieces)
 
 
 def coordinates(array: NDArray[Any], tensor: Tensor) -> NDArray[np.float64]:
@@ -330,19 +471,36 @@ def coordinates(array: NDArray[Any], tensor: Tensor) -> NDArray[np.float64]:
     return wide.reshape(-1).view(np.float64)
 
 
+def _region_weights(part: Part, tensor: Tensor) -> NDArray[np.float64]:
+    """The weights of a part's region on the coordinates that it covers; both of a complex element weigh alike."""
+    assert part.region is not None
+    weights = part.region.weights(tensor.shape).ravel()
+    if tensor.complex:
+        weights = np.repeat(weights, 2)
+    return weights[part.start : tensor.size if part.stop < 0 else part.stop]
+
+
 def _norm(values: NDArray[np.floating]) -> float:
     """2-norm without overflow or underflow."""
+    if values.dtype == np.float64:
+        squares = float(np.dot(values, values))
+        if 1e-200 < squares < 1e200:
+            return math.sqrt(squares)
     top = float(np.max(np.abs(values), initial=0.0))
-    if top == 0.0 or not np.isfinite(top):
+    if top == 0.0 or not math.isfinite(top):
         return top
     scaled = (values / top).astype(np.float64)
-    return top * float(np.sqrt(scaled @ scaled))
+    return top * math.sqrt(float(scaled @ scaled))
 
 
 def _rms(values: NDArray[np.floating]) -> float:
     """Root mean square of the finite non-zero values; 0 where there are none."""
-    usable = values[np.isfinite(values) & (values != 0)]
-    return _norm(usable) / float(np.sqrt(usable.size)) if usable.size else 0.0
+    norm = _norm(values)
+    if not math.isfinite(norm):
+        values = values[np.isfinite(values)]
+        norm = _norm(values)
+    count = np.count_nonzero(values)
+    return norm / math.sqrt(count) if count else 0.0
 
 
 def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.int8] | None:
@@ -353,10 +511,12 @@ def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.
     """
     size = np.abs(theta.astype(np.float64))
     usable = size[moving & (size > 0) & np.isfinite(size)]
-    if usable.size < 2:
+    if usable.size < 2 or usable.max() <= SPAN * usable.min():
+        return None
+    smallest = np.partition(usable, 1)[:2]
+    if usable.max() <= SPAN * smallest[1] and usable.max() <= LONE * smallest[0]:
         return None
     low, high = np.quantile(usable, [0.01, 0.99])
-    smallest = np.partition(usable, 1)[:2]
     if high <= SPAN * low or (high <= SPAN * smallest[1] and high <= LONE * smallest[0]):
         return None
     top = np.log10(_rms(usable))

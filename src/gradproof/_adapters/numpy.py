@@ -19,7 +19,7 @@ from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.held import Kept, arrays_in, passed
 from gradproof._adapters.randomness import Snapshot, sources
-from gradproof._adapters.user import Caller, argument_name, takes_parameters
+from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
 from gradproof._records import Tensor
 from gradproof._tree import Leaf, Structure, shared
@@ -90,11 +90,11 @@ class Session:
         """The same session with randomness standing still."""
         return replace(self, frozen=self.start)
 
-    def evaluate(self, work: NDArray[Any]) -> Any:
+    def evaluate(self, work: NDArray[Any], values: list[Any] | None = None) -> Any:
         """The cost beside the point; NaN where it has none."""
         if self.frozen is not None:
             self.frozen.restore()
-        return self.caller.evaluate(work)
+        return self.caller.evaluate(work, values)
 
     def at_point(self, theta: NDArray[Any]) -> Any:
         """The cost at a point where it must be finite."""
@@ -136,23 +136,33 @@ class Session:
         bare = replace(self, call=call, kept=None)
         return bare if self.frozen is not None else replace(bare, start=Snapshot(()))
 
-    def claims(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
+    def claims(self, theta: NDArray[Any], *, native: bool = False, after_cost: bool = False) -> Claims:
         """The claimed gradient at a point; where it was given as arrays, those arrays.
 
         A callable is called right after the cost, under the same random state, as some costs leave behind what the
         gradient needs.
+
+        Args:
+            theta: the point.
+            native: whether the functions are given the user's own dtypes.
+            after_cost: whether the cost was evaluated right there and just now.
         """
         grads = self.call.grads
         if not self.callable_grads:
             return read_claims(grads, self.caller.structure, self.tensors)
         if self.frozen is not None:
             self.frozen.restore()
-        if self.rows:
+        if after_cost and grads is not True:
+            pass
+        elif self.rows:
             self.at_point(theta)
         else:
             returned = self.caller.call(self.call.cost, theta.copy(), native=native)
             if grads is True:
-                return read_claims(returned[1], self.caller.structure, self.tensors)
+                claims = read_claims(returned[1], self.caller.structure, self.tensors)
+                if self.kept is not None:
+                    self.kept.restore()
+                return claims
         return self.gradient(theta, native=native)
 
     def gradient(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
@@ -193,8 +203,7 @@ class Session:
     def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_]) -> ArrayProblem:
         """Lines through a point for the core."""
         point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_dtypes)
-        evaluate = _evaluate_many if self.rows else _evaluate
-        return ArrayProblem(point, partial(evaluate, self.for_workers()), self.rows)
+        return ArrayProblem(point, partial(_Stage, self.for_workers()), self.rows)
 
     @contextmanager
     def protected(self) -> Iterator[None]:
@@ -208,12 +217,28 @@ class Session:
             self.start.restore()
 
 
-def _evaluate(session: Session, work: NDArray[Any]) -> Any:
-    return session.evaluate(work)
+class _Stage:
+    """A working vector and what it takes to evaluate the cost there."""
 
+    __slots__ = ("_presented", "_session")
 
-def _evaluate_many(session: Session, work: NDArray[Any]) -> Any:
-    return session.evaluate_many(work)
+    def __init__(self, session: Session, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._session = session
+        self._presented = Presented(session.caller, shape, dtype)
+
+    @property
+    def work(self) -> NDArray[Any]:
+        return self._presented.work
+
+    @property
+    def kept(self) -> bool:
+        return self._presented.kept
+
+    def cost(self) -> Any:
+        work = self._presented.work
+        if self._session.rows:
+            return self._session.evaluate_many(work)
+        return self._session.evaluate(work, self._presented.values())
 
 
 def open_session(call: Call) -> Session:

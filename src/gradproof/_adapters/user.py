@@ -5,6 +5,7 @@ beside the point) is met here, at the edge, so that the core is only ever handed
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +42,10 @@ class Caller:
 
     def present(self, work: NDArray[Any]) -> list[Any]:
         """The flat vector as the user's leaves: views where possible, in the precision of the vector."""
-        return [self._leaf(leaf, tensor, work) for leaf, tensor in zip(self.structure.leaves, self.moved, strict=True)]
+        return [self.leaf(leaf, tensor, work) for leaf, tensor in zip(self.structure.leaves, self.moved, strict=True)]
 
-    def _leaf(self, leaf: Leaf, tensor: Tensor | None, work: NDArray[Any]) -> Any:
+    def leaf(self, leaf: Leaf, tensor: Tensor | None, work: NDArray[Any]) -> Any:
+        """One leaf of the user's, as ``present`` makes it."""
         if tensor is None:
             if leaf.kind is not Kind.ARRAY:
                 return leaf.value
@@ -72,8 +74,11 @@ class Caller:
             work: all moved coordinates.
             native: hand over the parameters in the user's own dtypes.
         """
+        return self.hand_over(function, self.present(work), native=native)
+
+    def hand_over(self, function: Callable[..., Any], values: list[Any], *, native: bool = False) -> Any:
+        """Calls one of the user's functions with so many leaves."""
         options = dict(self.options or {})
-        values = self.present(work)
         if self.live:
             for leaf, value in zip(self.structure.leaves, values, strict=True):
                 np.copyto(leaf.value, value, casting="unsafe")
@@ -82,11 +87,16 @@ class Caller:
             values = [_own(leaf, value) for leaf, value in zip(self.structure.leaves, values, strict=True)]
         return function(self.structure.rebuild(values), *self.args, **options)
 
-    def evaluate(self, work: NDArray[Any]) -> Any:
-        """The cost beside the point: a number, or NaN where it raises or is no finite number."""
+    def evaluate(self, work: NDArray[Any], values: list[Any] | None = None) -> Any:
+        """The cost beside the point: a number, or NaN where it raises or is no finite number.
+
+        Args:
+            work: all moved coordinates.
+            values: the same as the user's leaves, where they are at hand.
+        """
         with np.errstate(all="ignore"):
             try:
-                returned = self.call(self.cost, work)
+                returned = self.hand_over(self.cost, self.present(work) if values is None else values)
             except Exception:  # whatever it raises, the point is outside the cost's domain
                 return np.nan
         value = scalar(returned[0] if self.paired else returned)
@@ -159,6 +169,8 @@ class Caller:
         return value
 
     def _unchanged(self, before: NDArray[Any], after: NDArray[Any]) -> None:
+        if np.array_equal(before, after):
+            return
         for tensor in self.moved:
             part = slice(tensor.offset, tensor.offset + tensor.size) if tensor is not None else slice(0)
             if tensor is not None and not np.array_equal(before[..., part], after[..., part], equal_nan=True):
@@ -171,6 +183,48 @@ class Caller:
                 )
 
 
+class Presented:
+    """A working vector with the views of it that the user's cost is given, made once for many evaluations.
+
+    Whoever keeps one of them, or anything that shares its memory, keeps the vector: ``kept`` tells, and the next
+    evaluation needs another.
+    """
+
+    __slots__ = ("_alone", "_caller", "_lasting", "_views", "work")
+
+    def __init__(self, caller: Caller, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.work = np.empty(shape, dtype)
+        self._caller = caller
+        leaves = caller.present(self.work)
+        self._views = [v if isinstance(v, np.ndarray) and v.base is self.work else None for v in leaves]
+        self._lasting = all(v is not None for v in self._views)
+        del leaves
+        self._alone = self._state()
+
+    def _state(self) -> list[Any]:
+        """Numbers of references to the vector and to each view, and the views' shapes."""
+        views = self._views
+        state: list[Any] = [sys.getrefcount(self.work)]
+        state += [sys.getrefcount(view) for view in views if view is not None]
+        state += [view.shape for view in views if view is not None]
+        return state
+
+    @property
+    def kept(self) -> bool:
+        """Whether someone else still holds the vector or one of its views, or has changed a view's shape."""
+        return self._state() != self._alone
+
+    def values(self) -> list[Any]:
+        """The user's leaves for what the vector holds now."""
+        if self._lasting:
+            return [*self._views]
+        moved, leaves = self._caller.moved, self._caller.structure.leaves
+        return [
+            self._caller.leaf(leaf, tensor, self.work) if view is None else view
+            for leaf, tensor, view in zip(leaves, moved, self._views, strict=True)
+        ]
+
+
 def _own(leaf: Leaf, value: Any) -> Any:
     if leaf.kind is Kind.ARRAY:
         return np.asarray(value).astype(leaf.value.dtype)
@@ -179,6 +233,8 @@ def _own(leaf: Leaf, value: Any) -> Any:
 
 def scalar(returned: Any) -> Any:
     """A cost as a real scalar in its own precision; None where it is none."""
+    if type(returned) is np.float64 or type(returned) is float:
+        return returned
     if isinstance(returned, bool | np.bool_ | str | bytes) or returned is None:
         return None
     if isinstance(returned, int | np.integer):

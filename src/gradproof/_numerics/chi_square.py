@@ -9,8 +9,6 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-
 #: Chance that a bound is wrong, per tensor, on condition that the error bars hold.
 ALPHA = 1e-6
 #: Most probes of one block: each look at the data spends ALPHA / MAX_PROBES.
@@ -75,14 +73,13 @@ def norm_interval(mismatches: Sequence[float], bars: Sequence[float], alpha: flo
     Returns:
         (low, high). The high end is infinite with fewer than 2 probes.
     """
-    size, bar = np.abs(np.asarray(mismatches, dtype=float)), np.asarray(bars, dtype=float)
-    k = len(size)
-    sure = np.maximum(0.0, size - bar)
-    low = math.sqrt(float(sure @ sure) / quantile(alpha / MAX_PROBES, k, upper=True))
-    order = np.argsort(bar, kind="stable")
-    sums = np.cumsum(((size + bar) ** 2)[order])
+    k = len(mismatches)
+    sure = [max(0.0, abs(size) - bar) for size, bar in zip(mismatches, bars, strict=True)]
+    low = math.sqrt(sum(x * x for x in sure) / quantile(alpha / MAX_PROBES, k, upper=True))
     share = alpha / MAX_PROBES / (DROPPED + 1)
-    high = math.inf
-    for kept in range(max(2, k - DROPPED), k + 1):
-        high = min(high, math.sqrt(float(sums[kept - 1]) / quantile(share, kept, upper=False)))
+    total, high = 0.0, math.inf
+    for kept, (bar, size) in enumerate(sorted(zip(bars, map(abs, mismatches), strict=True), key=lambda p: p[0]), 1):
+        total += (size + bar) * (size + bar)
+        if kept >= max(2, k - DROPPED):
+            high = min(high, math.sqrt(total / quantile(share, kept, upper=False)))
     return low, high

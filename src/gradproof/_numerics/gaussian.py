@@ -32,7 +32,11 @@ def normals(seeds: Sequence[int], start: int, stop: int) -> NDArray[np.float64]:
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             first = block * BLOCK
             low, high = max(start, first), min(stop, first + BLOCK)
-            drawn = np.random.Generator(np.random.SFC64([seed, block])).standard_normal(high - first)
+            generator = np.random.Generator(np.random.SFC64([seed, block]))
+            if seed == seeds[0] and low == first:
+                generator.standard_normal(out=out[low - start : high - start])
+                continue
+            drawn = generator.standard_normal(high - first)
             if seed == seeds[0]:
                 out[low - start : high - start] = drawn[low - first :]
             else:

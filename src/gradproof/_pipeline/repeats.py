@@ -1,8 +1,7 @@
 """The claimed gradient called again at the same point, and what follows where it does not say the same again.
 
 The decision behind it: a gradient is a function of its arguments. It is called once more without the cost in between,
-which shows what any state does; only a gradient that then differs is called again, with and without what it changed
-put back, until the kind of state is known. Which of the calls was right follows from the verdict on the first.
+which shows what any state does; only a gradient that then differs is called again, with the cost in between, until the kind of state is known. Which of the calls was right follows from the verdict on the first.
 """
 
 import itertools
@@ -69,12 +68,11 @@ def relative(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
 
 
 def first_calls(session: Session, meter: Meter) -> Repeats:
-    """Computes the claim at the point, and again where it can be."""
+    """Computes the claim at the point, where the cost was just evaluated, and again where it can be."""
     if not session.callable_grads or session.rows:
-        return Repeats(session, (session.claims(session.theta),))
+        return Repeats(session, (session.claims(session.theta, after_cost=True),))
     kept = session.held()
-    first = session.claims(session.theta)
-    meter.spend(1)
+    first = session.claims(session.theta, after_cost=True)
     touched = kept.changed()
     spoilt = _cost(session, meter) if touched else None
     state = session.watched()

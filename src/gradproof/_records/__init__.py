@@ -5,6 +5,7 @@ be tested with hand-made input. ``work`` holds what is asked of a problem and wh
 keep.
 """
 
+from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
     Component,
     Components,
@@ -30,6 +31,7 @@ from gradproof._records.work import (
 )
 
 __all__ = [
+    "Box",
     "Component",
     "Components",
     "Difference",
@@ -38,9 +40,11 @@ __all__ = [
     "Finding",
     "Noise",
     "Part",
+    "Pattern",
     "Place",
     "Power",
     "Ray",
+    "Region",
     "Report",
     "Samples",
     "Stats",

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradproof._records.region import Region
+
 
 class Weighting(StrEnum):
     """How a part of a direction weighs the elements of its tensor."""
@@ -55,6 +57,7 @@ class Part:
         bin: the magnitude bin that is moved; -1 for all.
         start: first coordinate of the tensor that is moved.
         stop: end of the coordinates that are moved; -1 for all.
+        region: which elements of the tensor are moved, and by what more they are weighed; None for all alike.
     """
 
     tensor: int
@@ -63,6 +66,7 @@ class Part:
     bin: int = -1
     start: int = 0
     stop: int = -1
+    region: Region | None = None
 
 
 @dataclass(frozen=True, slots=True)

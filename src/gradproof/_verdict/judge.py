@@ -7,7 +7,7 @@ one coordinate, rounding) must be excluded by a measurement before a tensor is c
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +20,8 @@ from gradproof._verdict.staircase import MOVES, steps_close, steps_far
 
 #: Sensitivities (scale x norm of the claim) that may share a step: the least sensitive tensor sets the bar for all.
 SHARED = 100.0
+#: Tensors that move by no more than this share of themselves at the step that rounding asks for may always share it.
+EASY = 3e-3
 #: Share of the aim that a single bar may take up; the bound on a norm is some 40 bars after 5 probes.
 BAR_SHARE = 20.0
 #: Probes before a mismatch may count: two, or four where kinks were seen.
@@ -114,7 +116,7 @@ class Outcome:
 
 @dataclass
 class Seeds:
-    """Seeds of directions, each used once."""
+    """Seeds of directions, each used once by tensors judged together."""
 
     base: int
     used: int = 0
@@ -123,6 +125,10 @@ class Seeds:
         """The next few."""
         self.used += count
         return [self.base * 1_000_003 + self.used - count + i for i in range(count)]
+
+    def first(self, count: int) -> list[int]:
+        """The first few once more, for directions of another weighting."""
+        return [self.base * 1_000_003 + i for i in range(count)]
 
 
 @dataclass(frozen=True)
@@ -154,12 +160,13 @@ class Judge:
         """
         unit = span(blocks)
         step = start or self._start(aim, unit)
+        pattern = self.direction(blocks, ())
         probes: list[Estimate] = []
         seeds: list[int] = []
         outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
         while len(probes) < MAX_PROBES:
             fresh = self.seeds.take(2 if len(probes) == 1 else 1)
-            rays = [self.direction(blocks, [seed]) for seed in fresh]
+            rays = [Direction((seed,), pattern.parts) for seed in fresh]
             target = 0.0 if aim.zero else aim.aim / BAR_SHARE * unit
             found = self.reference.measure(rays, target, step)
             if not probes and found[0].measured and not self.reference.noise.constant:
@@ -181,11 +188,25 @@ class Judge:
 
     def _start(self, aim: Aim, unit: float) -> float | None:
         """The step at which rounding alone would meet the target, once the cost is known to be smooth."""
-        noise = self.reference.noise
-        if not self.smooth or aim.zero or noise.quantised:
+        if aim.zero:
             return None
-        needed = NOISE_FACTOR * noise.sigma * BAR_SHARE / (math.sqrt(0.5) * aim.aim * unit)
-        return noise.step * min(max(1.0, needed / noise.step), FARTHEST_START)
+        return self.start(aim.aim / BAR_SHARE * unit)
+
+    def start(self, target: float) -> float | None:
+        """The step at which rounding is half of a target, once the cost is known to be smooth; None before."""
+        noise = self.reference.noise
+        if not self.smooth or noise.quantised:
+            return None
+        return noise.step * min(max(1.0, 2.0 * rounding_step(noise.sigma, target) / noise.step), FARTHEST_START)
+
+    def easy(self, aim: Aim) -> float:
+        """The sensitivity from which on a tensor hardly moves at the step that rounding asks for.
+
+        The bar of a group, in units of the claims' norms, is its noise over (step x least sensitivity): whoever shares
+        that product has the same bar. Sensitivities keep tensors apart only where one of them would have to move by as
+        much as itself to get there.
+        """
+        return rounding_step(self.reference.noise.sigma, aim.aim / BAR_SHARE) / EASY
 
     def _confirm(self, blocks: tuple[Block, ...], aim: Aim, outcome: Outcome, step: float | None) -> Outcome:
         """Excludes what else could look like a mismatch: kinks, jumps and steps too large for some coordinate."""
@@ -205,9 +226,10 @@ class Judge:
         relative, clear = replace(self, weighting=Weighting.RELATIVE), False
         for seed in self.seeds.take(3):
             parts = tuple(Part(b.tensor, 1.0, Weighting.RELATIVE, b.bin) for b in blocks)
-            seen = relative.reference.measure([Direction((seed,), parts)], 1e-3 * target)[0]
-            if seen.measured and abs(seen.mismatch) > 3.0 * seen.bar:
-                return outcome
+            for fine in (max(1e-3 * target, 1e-2 * size * unit), 1e-3 * target):
+                seen = relative.reference.measure([Direction((seed,), parts)], fine)[0]
+                if seen.measured and abs(seen.mismatch) > 3.0 * seen.bar:
+                    return outcome
             clear = clear or (seen.measured and 3.0 * seen.bar < 0.3 * size * unit)
         return replace(outcome, status="undecided", reason="scale" if clear else "noise")
 
@@ -242,17 +264,16 @@ def span(blocks: Sequence[Block]) -> float:
 
 def scaled(estimate: Estimate, unit: float) -> Estimate:
     """An estimate in units of the claims' norms."""
-    return replace(
-        estimate,
-        mismatch=estimate.mismatch / unit,
-        bar=estimate.bar / unit,
-        slope=estimate.slope / unit,
-        noise=estimate.noise / unit,
-        truncation=estimate.truncation / unit,
-        kink=estimate.kink / unit,
-        kink_here=estimate.kink_here / unit,
-        hidden=estimate.hidden / unit,
-    )
+    return Estimate(
+        estimate.mismatch / unit, estimate.bar / unit, estimate.slope / unit, estimate.step, estimate.noise / unit,
+        estimate.truncation / unit, estimate.kink / unit, estimate.kink_here / unit, estimate.hidden / unit,
+        estimate.jump, estimate.evaluations,
+    )  # fmt: skip
+
+
+def rounding_step(sigma: float, target: float) -> float:
+    """The step at which the noise of a central difference alone is the target."""
+    return NOISE_FACTOR * sigma / (math.sqrt(2.0) * target)
 
 
 def _rms(values: Sequence[float]) -> float:
@@ -286,7 +307,7 @@ def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
     kinked = any(p.kink > 0.0 for p in probes)
     penalty = KINK_PENALTY * _rms([p.kink_here for p in probes])
     penalty += HIDDEN_PENALTY * _rms([p.hidden for p in probes]) if kinked else 0.0
-    sure, _ = norm_interval(sizes, [bar + penalty for bar in bars], aim.alpha)
+    sure = norm_interval(sizes, [bar + penalty for bar in bars], aim.alpha)[0] if penalty else low
     if kinked and _rms(sizes) < KINK_MARGIN * _rms(bars):
         sure = 0.0
     reference = _rms([p.slope - p.mismatch for p in probes])
@@ -333,16 +354,23 @@ def blocks_of(tensor: int, stats: Stats, scale: float, *, zero: bool) -> list[Bl
     return found
 
 
-def grouped(blocks: Sequence[Block], ratio: float = SHARED) -> Iterator[tuple[Block, ...]]:
-    """Blocks whose sensitivities lie within a factor, most sensitive first."""
-    current: list[Block] = []
+def grouped(blocks: Sequence[Block], ratio: float = SHARED, easy: float = math.inf) -> list[tuple[Block, ...]]:
+    """Blocks whose sensitivities lie within a factor, most sensitive first.
+
+    Args:
+        blocks: what to group.
+        ratio: the factor.
+        easy: neighbouring groups become one where all their sensitivities are at least this.
+    """
+    groups: list[list[Block]] = []
     for block in sorted(blocks, key=lambda b: -b.sensitivity):
-        if current and current[0].sensitivity > ratio * block.sensitivity:
-            yield tuple(current)
-            current = []
-        current.append(block)
-    if current:
-        yield tuple(current)
+        if groups and groups[-1][0].sensitivity <= ratio * block.sensitivity:
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    first = [block for group in groups if group[-1].sensitivity >= easy for block in group]
+    rest = [tuple(group) for group in groups if group[-1].sensitivity < easy]
+    return [tuple(first), *rest] if first else rest
 
 
 def default_scales(stats: Sequence[Stats]) -> list[float]:

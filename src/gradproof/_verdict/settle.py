@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gradproof._records import Part, Stats, Weighting
+from gradproof._reference import next_step
 from gradproof._verdict.judge import (
     FEW,
     ROUNDING,
@@ -19,6 +20,7 @@ from gradproof._verdict.judge import (
     blocks_of,
     default_scales,
     grouped,
+    relative_high,
     scaled,
     span,
 )
@@ -26,6 +28,8 @@ from gradproof._verdict.judge import (
 #: Sensitivities that may share a step where elements are equalised: the bars may be far wider there, as
 #: they are held against the tolerance and not against the course notes' 1e-7.
 SHARED_EQUALISED = 1e6
+#: How well the place of a single wrong tensor among the others is measured, in places.
+SURE = 1e-3
 #: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 
@@ -97,7 +101,7 @@ def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], set
                 ordinary += blocks
         bins = max((len(claimed[i].stats.bins) for i in tensors), default=1)
         shared = replace(aim, alpha=aim.alpha / bins)
-        for group in grouped(ordinary):
+        for group in grouped(ordinary, easy=judge.easy(shared)):
             _settle_group(judge, group, shared, settlement, finer=False)
         seen = ROUNDING * UNIT_ROUNDOFF * cost
         for floor, blocks in zero.items():
@@ -116,8 +120,14 @@ def _settle_group(
             again = extended.judge(group, aim)
             judge, outcome, finer = extended, again, True
     members = sorted({b.tensor for b in group})
-    if outcome.status == "correct" or len(members) == 1:
+    apart = grouped(group)
+    short = not aim.zero and len(apart) > 1 and relative_high(outcome.high) > aim.aim
+    if (outcome.status == "correct" and not short) or len(members) == 1:
         settlement.record(group, outcome, finer=finer, zero=aim.zero)
+        return
+    if len(apart) > 1 and outcome.status != "wrong":
+        for part in apart:  # they were put together to save work, and that did not work out
+            _settle_group(judge, part, aim, settlement, finer=finer)
         return
     if len(members) > FEW:
         guilty = _single(judge, group, outcome) if outcome.status == "wrong" else None
@@ -129,7 +139,7 @@ def _settle_group(
     else:
         parts = [tuple(b for b in group if b.tensor == tensor) for tensor in members]
     for part in parts:
-        for piece in grouped(part):
+        for piece in grouped(part, easy=judge.easy(aim)):
             _settle_group(judge, piece, aim, settlement, finer=finer)
 
 
@@ -157,7 +167,9 @@ def _single(judge: Judge, group: tuple[Block, ...], outcome: Outcome) -> int | N
     probe, seed = outcome.probes[best], outcome.seeds[best]
     direction = judge.direction(group, [seed])
     parts = tuple(replace(p, weight=p.weight * (rank[p.tensor] + 1) / n) for p in direction.parts)
-    second = scaled(judge.reference.measure([replace(direction, parts=parts)], 0.1 * probe.bar * unit)[0], unit)
+    target = max(0.1 * probe.bar, SURE * abs(probe.mismatch) / n) * unit
+    ray = replace(direction, parts=parts)
+    second = scaled(judge.reference.measure([ray], target, next_step(probe))[0], unit)
     if not second.measured or probe.mismatch == 0.0:
         return None
     place = second.mismatch / probe.mismatch * n - 1.0
@@ -191,11 +203,11 @@ def equalised(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int]) 
         aim = claimed[group[0].tensor].aim
         look = replace(aim, wrong=aim.tolerance, aim=aim.tolerance)
         unit = span(group)
-        seeds = even.seeds.take(3)
-        probes = [
-            scaled(p, unit)
-            for p in even.reference.measure([even.direction(group, [s]) for s in seeds], look.aim / 5.0 * unit)
-        ]
+        seeds = even.seeds.first(3)  # numbers that are drawn already: each bound holds by itself
+        target = look.aim / 5.0 * unit
+        pattern = even.direction(group, ())
+        rays = [replace(pattern, seeds=(seed,)) for seed in seeds]
+        probes = [scaled(p, unit) for p in even.reference.measure(rays, target, even.start(target))]
         suspicious = any(p.measured and abs(p.mismatch) - p.bar > look.tolerance / 3.0 for p in probes)
         if suspicious:
             for block in group:
