@@ -43,6 +43,10 @@ class Kept:
         names = (name for name, array, copy in self.arrays if not _equal(array, copy))
         return tuple(dict.fromkeys(names))
 
+    def now(self) -> "Kept":
+        """The same arrays with what they hold now."""
+        return Kept(tuple((name, array, array.copy()) for name, array, _ in self.arrays))
+
     def restore(self) -> None:
         """Puts the contents back where they were changed."""
         for _, array, copy in self.arrays:

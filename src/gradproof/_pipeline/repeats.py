@@ -1,7 +1,8 @@
 """The claimed gradient called again at the same point, and what follows where it does not say the same again.
 
 The decision behind it: a gradient is a function of its arguments. It is called once more without the cost in between,
-which shows what any state does; only a gradient that then differs is called again, with the cost in between, until the kind of state is known. Which of the calls was right follows from the verdict on the first.
+which shows what any state does; only a gradient that then differs is called again, with the cost in between, until the
+kind of state is known. Which of the calls was right follows from the verdict on the first.
 """
 
 import itertools
@@ -74,13 +75,14 @@ def first_calls(session: Session, meter: Meter) -> Repeats:
     kept = session.held()
     first = session.claims(session.theta, after_cost=True)
     touched = kept.changed()
-    spoilt = _cost(session, meter) if touched else None
+    after = kept.now() if touched else kept
     state = session.watched()
     second = _alone(session, meter)
     moved = tuple(state.moved())
     data: tuple[str, ...] = ()
     if touched:
-        data = _data(session, touched, another_cost=spoilt != _restored_cost(session, kept, meter))
+        spoilt, sound = _cost_with(session, after, meter), _cost_with(session, kept, meter)
+        data = _data(session, touched, another_cost=spoilt != sound)
         if data:
             session = replace(session, kept=kept)
     found = Repeats(session, (first, second), data=data, moved=moved)
@@ -100,14 +102,11 @@ def _alone(session: Session, meter: Meter) -> Claims:
     return session.claims(session.theta)
 
 
-def _cost(session: Session, meter: Meter) -> float:
+def _cost_with(session: Session, kept: Kept, meter: Meter) -> float:
+    """The cost with arrays as they were kept; leaves them so."""
+    kept.restore()
     meter.spend(1)
     return float(session.evaluate(session.theta.copy()))
-
-
-def _restored_cost(session: Session, kept: Kept, meter: Meter) -> float:
-    kept.restore()
-    return _cost(session, meter)
 
 
 def _data(session: Session, touched: Sequence[str], *, another_cost: bool) -> tuple[str, ...]:
