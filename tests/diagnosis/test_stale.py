@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from tiny import check, one, only, tiny
 
+import gradproof as gp
 from planted.base import Array, Tree
 from planted.course import Run
 
@@ -31,6 +32,12 @@ def test_activations_of_earlier_parameters() -> None:
 
     finding = only(check(model, grads, data=False))
     assert (finding.cause, finding.detail) == ("stale", "activations of an earlier call")
+    closed = gp.check(
+        lambda params: model.cost(params, *model.data, **model.options),
+        model.params,
+        lambda params: grads(params, *model.data, **model.options),
+    )
+    assert only(closed).cause == "stale"
 
 
 def test_the_strength_of_an_earlier_call() -> None:

@@ -38,7 +38,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     if here is None:
         return []
     there = case.lab.visit(theta=_moved(case, range(len(case.tensors))), options=bare)
-    if there is not None and _all_stay(case, here, there, everything=True):
+    if there is not None and _all_stay(case, here, there):
         names = case.names([s.index for s in case.open])
         subject = gradient_of(names, len(case.open)).rsplit(" ", 1)[0]
         message = f"{subject} {verb(len(case.open), 'does', 'do')} not react to the parameters, but the cost does."
@@ -47,8 +47,9 @@ def explain(case: Case) -> Sequence[Explanation]:
     layers = case.layers
     if len(layers) < 2 or len(case.open) < 2:
         return []
-    there = case.lab.visit(theta=_moved(case, layers[0].tensors), options=bare)
-    if there is None or not _all_stay(case, here, there, everything=False):
+    moved = _moved(case, layers[0].tensors)
+    there = case.lab.visit(theta=moved, options=bare)
+    if there is None or not _all_stay(case, here, there, moved):
         return []
     first, names = case.names(layers[0].tensors), case.names([s.index for s in case.open])
     message = f"Above the first layer the gradient of {names} does not react to {first}, but the cost does."
@@ -80,20 +81,42 @@ def _without_decay(case: Case) -> tuple[Mapping[str, NDArray[Any]] | None, Mappi
     return (None if there is None else there.claims), bare
 
 
-def _all_stay(case: Case, here: Mapping[str, NDArray[Any]], there: Elsewhere, *, everything: bool) -> bool:
-    """Whether no suspect's claim follows the move, while the cost's derivative does."""
-    if sum(s.claim.size for s in case.open) < FEWEST:
+def _all_stay(
+    case: Case,
+    here: Mapping[str, NDArray[Any]],
+    there: Elsewhere,
+    moved: Mapping[int, NDArray[Any]] | None = None,
+) -> bool:
+    """Whether no suspect's claim follows the move, while the cost's derivative does.
+
+    Args:
+        case: what is known.
+        here: the claims before.
+        there: the claims after.
+        moved: where only some tensors were moved, these: their claims may follow by the decay term that no option
+            switches off, as long as others do not follow at all.
+    """
+    if sum(s.claim.size for s in case.open) < FEWEST or (not moved and len(case.open) == 1 < len(case.tensors)):
         return False
+    still = 0
     for s in case.open:
         before, now = here.get(s.name), there.claims.get(s.name)
-        if before is None or now is None:
+        if before is None or now is None or not np.any(before):
             return False
-        if not np.linalg.norm(now - before) <= STAYS * float(np.linalg.norm(before)) or not np.any(before):
+        if np.linalg.norm(now - before) <= STAYS * float(np.linalg.norm(before)):
+            still += 1 if not moved or s.index not in moved else 0
+        elif not moved or s.index not in moved or not _along(now - before, moved[s.index] - s.theta):
             return False
-    if everything and len(case.open) == 1 and len(case.tensors) > 1:
-        return False
     looked_at = sorted(case.open, key=lambda s: -s.tensor.size)[:2]
-    return all(reacts(there, s) for s in looked_at)
+    return still >= min(2, len(case.open)) and all(reacts(there, s) for s in looked_at)
+
+
+def _along(change: NDArray[Any], step: NDArray[Any]) -> bool:
+    """Whether a change is a multiple of a step."""
+    if change.size < FEWEST:
+        return False
+    multiple = np.vdot(step, change) / np.vdot(step, step)
+    return bool(np.linalg.norm(change - multiple * step) <= 1e-9 * np.linalg.norm(change))
 
 
 def _early_update(case: Case) -> list[Explanation]:
