@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradproof._adapters.batch import read_batch
-from gradproof._adapters.numpy import Call, open_session
+from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._errors import InputError
-from gradproof._evaluation import Mapper, Meter, mapper
+from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
 from gradproof._pipeline.batching import together
 from gradproof._pipeline.course import classic
 from gradproof._pipeline.exhaustive import exhaustive
@@ -21,11 +21,13 @@ from gradproof._pipeline.options import (
     read_budget,
     read_options,
     read_patterns,
+    read_seed,
     read_terms,
+    read_tolerance,
     read_vary,
 )
 from gradproof._pipeline.probing import probing
-from gradproof._pipeline.reporting import report_of, switched_off
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, report_of, switched_off
 from gradproof._records import Report
 
 #: The methods that ``method=`` names.
@@ -96,8 +98,8 @@ def check(
     began = time.perf_counter()
     chosen = Options(
         method=_method(method),
-        tolerance=tolerance,
-        seed=0 if seed is None else int(seed),
+        tolerance=read_tolerance(tolerance),
+        seed=read_seed(seed),
         vectorized=vectorized,
     )
     batch = read_batch(data, examples_axis)
@@ -111,16 +113,22 @@ def check(
     if os.environ.get("GRADPROOF", "").lower() == "off":
         return switched_off(call, chosen)
     session = open_session(call)
-    if vectorized:
-        session = together(session, chosen, meter)
-    with session.protected(), _Workers(workers) as spread:
-        if chosen.method == "classic":
-            found = classic(session, chosen, meter)
-        elif chosen.method == "exhaustive":
-            found = exhaustive(session, chosen, meter, spread)
-        else:
-            found = probing(session, chosen, meter, spread)
+    with session.protected(), _Workers(workers, session) as spread:
+        try:
+            found = _found(session, chosen, meter, spread)
+        except BudgetExhaustedError:
+            found = nothing(session, chosen, "the budget ran out before anything was measured", notes=[OUT_OF_BUDGET])
     return report_of(found, chosen, meter.count, time.perf_counter() - began)
+
+
+def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:
+    if chosen.vectorized:
+        session = together(session, chosen, meter)
+    if chosen.method == "classic":
+        return classic(session, chosen, meter)
+    if chosen.method == "exhaustive":
+        return exhaustive(session, chosen, meter, spread)
+    return probing(session, chosen, meter, spread)
 
 
 def _method(method: str | None) -> str:
@@ -135,19 +143,30 @@ def _method(method: str | None) -> str:
 class _Workers:
     """Workers for the time of a check: processes of our own are started and stopped, others left as they are."""
 
-    def __init__(self, workers: Any) -> None:
+    def __init__(self, workers: Any, session: Session) -> None:
+        if isinstance(workers, bool) or (isinstance(workers, int) and workers < 1 and workers != -1):
+            raise InputError.of(
+                "setting up workers", "`workers`", "a number of processes of at least 1, or -1 for one a processor",
+                repr(workers), "Pass for example workers=2, or leave it out.",
+            )  # fmt: skip
         self._given = workers
+        self._session = session
         self._own: Any = None
 
     def __enter__(self) -> Mapper | None:
+        from concurrent.futures import ProcessPoolExecutor
+
         if self._given is None or self._given == 1:
             return None
-        if isinstance(self._given, int) and not isinstance(self._given, bool):
-            from concurrent.futures import ProcessPoolExecutor
+        if isinstance(self._given, int):
             from multiprocessing import get_context
 
-            self._own = ProcessPoolExecutor(self._given, mp_context=get_context("spawn"))
+            self._session.demand_sendable()
+            count = os.cpu_count() if self._given == -1 else self._given
+            self._own = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
             return mapper(self._own)
+        if isinstance(self._given, ProcessPoolExecutor):
+            self._session.demand_sendable()
         return mapper(self._given)
 
     def __exit__(self, *_: object) -> None:

@@ -22,8 +22,9 @@ SLUGS = frozenset(
 
 @pytest.fixture(scope="module")
 def planted() -> list[Planted]:
+    own = ("course", "softmax", "convolution")
     return [
-        *everything(seed=7, sizes=["small"]),
+        *(fault for fault in everything(seed=7, sizes=["small"]) if fault.model.startswith(own)),
         *course.planted(7, "tanh", "medium"),
         *course.planted(7, "relu", "large"),
     ]

@@ -483,7 +483,8 @@ def _region_weights(part: Part, tensor: Tensor) -> NDArray[np.float64]:
 def _norm(values: NDArray[np.floating]) -> float:
     """2-norm without overflow or underflow."""
     if values.dtype == np.float64:
-        squares = float(np.dot(values, values))
+        with np.errstate(over="ignore"):
+            squares = float(np.dot(values, values))
         if 1e-200 < squares < 1e200:
             return math.sqrt(squares)
     top = float(np.max(np.abs(values), initial=0.0))

@@ -60,7 +60,7 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
     bare = structure.names == (structure.root,)
     claimed = Structure.of(grads, structure.root if bare else "grads")
     entries: dict[str, Any] = {leaf.name: leaf.value for leaf in claimed.leaves}
-    entries |= {name: value for name, value in claimed.statics if isinstance(value, np.ndarray | int)}
+    entries |= {name: value for name, value in claimed.statics if isinstance(value, np.ndarray | np.generic | int)}
     if bare and len(entries) == 1:
         entries = {structure.root: next(iter(entries.values()))}
     others = {key: value for key, value in grads.items() if isinstance(key, str)} if isinstance(grads, dict) else {}

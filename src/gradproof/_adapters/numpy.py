@@ -4,6 +4,7 @@ The decision behind it: everything that knows about nestings, dtypes and the use
 any work; what goes on to the core is a flat vector, a flat claim and a function from one to a number.
 """
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -56,6 +57,7 @@ class Session:
         rows: how many parameter sets the cost is given at once; 0 for one without a leading axis.
         kept: what the gradient is given besides the parameters, to be put back after each call; None where it
             leaves that alone.
+        given: the claimed gradient where it was passed in as arrays, as they were then; None where it is computed.
     """
 
     call: Call
@@ -66,6 +68,7 @@ class Session:
     frozen: Snapshot | None = None
     rows: int = 0
     kept: Kept | None = None
+    given: Claims | None = None
 
     @property
     def callable_grads(self) -> bool:
@@ -132,9 +135,24 @@ class Session:
 
     def for_workers(self) -> "Session":
         """What another process needs to evaluate the cost, without what cannot be sent there."""
-        call = replace(self.call, grads=None, params=None)
-        bare = replace(self, call=call, kept=None)
+        call = replace(self.call, grads=None, params=None, batch=None, terms=None)
+        bare = replace(self, call=call, kept=None, given=None)
         return bare if self.frozen is not None else replace(bare, start=Snapshot(()))
+
+    def demand_sendable(self) -> None:
+        """Refuses a cost that cannot be sent to another process.
+
+        Raises:
+            InputError: it cannot.
+        """
+        try:
+            pickle.dumps(self.for_workers())
+        except Exception as error:
+            raise InputError.of(
+                "setting up workers", "`cost`", "something that can be sent to another process", f"not ({error})",
+                "Define it at the top level of a module, with what it needs in args=, or pass "
+                "workers=concurrent.futures.ThreadPoolExecutor().",
+            ) from error  # fmt: skip
 
     def claims(self, theta: NDArray[Any], *, native: bool = False, after_cost: bool = False) -> Claims:
         """The claimed gradient at a point; where it was given as arrays, those arrays.
@@ -148,16 +166,12 @@ class Session:
             after_cost: whether the cost was evaluated right there and just now.
         """
         grads = self.call.grads
-        if not self.callable_grads:
-            return read_claims(grads, self.caller.structure, self.tensors)
+        if self.given is not None:
+            return self.given
         if self.frozen is not None:
             self.frozen.restore()
-        if after_cost and grads is not True:
-            pass
-        elif self.rows:
-            self.at_point(theta)
-        else:
-            returned = self.caller.call(self.call.cost, theta.copy(), native=native)
+        if not (after_cost and grads is not True):
+            returned = self._cost_before(theta, native=native)
             if grads is True:
                 claims = read_claims(returned[1], self.caller.structure, self.tensors)
                 if self.kept is not None:
@@ -184,21 +198,28 @@ class Session:
                 else self.caller.call(grads, work, native=native)
             )
         except Exception as error:
-            error.add_note("gradproof: raised by the claimed gradient, before anything was checked.")
+            error.add_note("gradproof: raised by the claimed gradient at the given parameters.")
             raise
-        if not self.caller.live and not np.array_equal(work, theta, equal_nan=True):
+        changed = self.caller.changed(theta, work)
+        if changed is not None:
             raise InputError.of(
-                "computing the claimed gradient",
-                "the parameters it is given",
-                "left as they were",
-                "changed in place by the gradient",
+                "computing the claimed gradient", changed, "left as it was", "changed in place by the gradient",
                 "This is an early update (early-update): compute all gradients first, on copies, and update the "
                 "parameters after that.",
-            )
+            )  # fmt: skip
         claims = read_claims(found, self.caller.structure, self.tensors)
         if self.kept is not None:
             self.kept.restore()
         return claims
+
+    def _cost_before(self, theta: NDArray[Any], *, native: bool) -> Any:
+        if self.rows:
+            return self.at_point(theta)
+        try:
+            return self.caller.call(self.call.cost, theta.copy(), native=native)
+        except Exception as error:
+            error.add_note("gradproof: raised by the cost, called for the claimed gradient at the given parameters.")
+            raise
 
     def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_]) -> ArrayProblem:
         """Lines through a point for the core."""
@@ -259,11 +280,13 @@ def open_session(call: Call) -> Session:
     live = not takes_parameters(call.cost)
     root = "params" if live else argument_name(call.cost)
     structure = Structure.of(call.params, root)
-    if not structure.leaves and not structure.statics:
-        raise InputError.of(
-            f"reading {root}", root, "a float array or a nesting of float arrays",
-            f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to.",
-        )  # fmt: skip
+    if not structure.leaves:
+        got, todo = f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to."
+        if structure.statics:
+            name, value = structure.statics[0]
+            got += f" ({name} holds {value.dtype if hasattr(value, 'dtype') else type(value).__name__})"
+            todo = f"Convert what the gradient belongs to: {name}.astype(float)."
+        raise InputError.of(f"reading {root}", root, "a float array or a nesting of float arrays", got, todo)
     if live:
         _writable(structure.leaves)
     moved: list[Tensor | None] = []
@@ -288,7 +311,9 @@ def open_session(call: Call) -> Session:
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
     found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
-    return Session(call, caller, tuple(tensors), theta, Snapshot.of(found))
+    computed = call.grads is True or callable(call.grads)
+    given = None if computed else read_claims(call.grads, structure, tensors)
+    return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
 
 
 def _chosen(name: str, call: Call) -> bool:

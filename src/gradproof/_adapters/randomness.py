@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-#: How far from a function its sources are looked for: closure, globals it names, defaults, attributes, and so on.
-DEPTH = 3
+#: How far from a function its sources are looked for: closure, globals it names, defaults, attributes, and so on. A
+#: closure over a model, its list of layers, a layer, its generator are four.
+DEPTH = 6
+#: Most things that are looked at, nearest first: whatever a function leads to, the search takes milliseconds.
+MOST = 3000
 #: Containers longer than this are data, not places where a generator is kept.
 LONGEST = 64
 
@@ -38,22 +41,24 @@ def sources(roots: Iterable[tuple[str, Any]]) -> list[Source]:
         Source("NumPy's global random state", np.random.get_state, np.random.set_state),
         Source("Python's random module", random.getstate, random.setstate),
     ]
+    return found + list(_search(roots))
+
+
+def _search(roots: Iterable[tuple[str, Any]]) -> Iterator[Source]:
     seen: set[int] = set()
-    for name, root in roots:
-        found += _search(root, name, DEPTH, seen)
-    return found
-
-
-def _search(thing: Any, name: str, depth: int, seen: set[int]) -> Iterator[Source]:
-    if id(thing) in seen:
-        return
-    seen.add(id(thing))
-    source = _source(thing, name)
-    if source is not None:
-        yield source
-    elif depth > 0:
-        for inner_name, inner in _reach(thing, name):
-            yield from _search(inner, inner_name, depth - 1, seen)
+    level = list(roots)
+    for _ in range(DEPTH + 1):
+        further: list[tuple[str, Any]] = []
+        for name, thing in level:
+            if id(thing) in seen or len(seen) >= MOST:
+                continue
+            seen.add(id(thing))
+            source = _source(thing, name)
+            if source is None:
+                further += _reach(thing, name)
+            else:
+                yield source
+        level = further
 
 
 def _source(thing: Any, name: str) -> Source | None:
@@ -70,7 +75,9 @@ def _source(thing: Any, name: str) -> Source | None:
 
 def _reach(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
     """What one object holds: of a function its closure, defaults and the globals it names; of others, their parts."""
-    thing = getattr(thing, "__wrapped__", thing)
+    wrapped = getattr(thing, "__wrapped__", None)
+    if callable(wrapped):
+        yield name, wrapped
     if isinstance(thing, types.MethodType):
         yield name, thing.__self__
         thing = thing.__func__
@@ -81,7 +88,7 @@ def _reach(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
                 yield variable, cell.cell_contents
             except ValueError:  # a cell that is not filled yet holds nothing
                 continue
-        for variable in code.co_names:
+        for variable in _names(code):
             if variable in thing.__globals__:
                 yield variable, thing.__globals__[variable]
         for default in (*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()):
@@ -100,9 +107,21 @@ def _reach(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):
             yield from ((f"{name}.{key}", value) for key, value in attributes.items())
-        call = vars(type(thing)).get("__call__")
-        if isinstance(call, types.FunctionType):
-            yield name, call
+        for cls in type(thing).__mro__[:-1]:
+            for key, value in vars(cls).items():
+                if isinstance(value, types.MemberDescriptorType):  # a slot
+                    if hasattr(thing, key):
+                        yield f"{name}.{key}", getattr(thing, key)
+                elif key == "__call__" or _source(value, key) is not None:
+                    yield f"{name}.{key}", value
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """The names that a function uses, those of the comprehensions and functions inside it as well."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
 
 
 @dataclass(frozen=True)

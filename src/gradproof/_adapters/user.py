@@ -99,7 +99,9 @@ class Caller:
                 returned = self.hand_over(self.cost, self.present(work) if values is None else values)
             except Exception:  # whatever it raises, the point is outside the cost's domain
                 return np.nan
-        value = scalar(returned[0] if self.paired else returned)
+        if self.paired:
+            returned = returned[0] if isinstance(returned, tuple | list) and returned else None
+        value = scalar(returned)
         return np.nan if value is None or not np.isfinite(value) else value
 
     def evaluate_many(self, work: NDArray[Any]) -> NDArray[Any]:
@@ -107,9 +109,9 @@ class Caller:
         with np.errstate(all="ignore"):
             try:
                 costs = np.asarray(self.call(self.cost, work))
+                found = costs.reshape(len(work)).astype(work.dtype)
             except Exception:  # whatever it raises, some row is outside the cost's domain
                 return np.full(len(work), np.nan)
-        found = costs.reshape(len(work)).astype(work.dtype)
         return np.where(np.isfinite(found), found, np.nan)
 
     def at_point(self, work: NDArray[Any]) -> Any:
@@ -126,8 +128,12 @@ class Caller:
         except Exception as error:
             error.add_note("gradproof: raised by the cost at the given parameters, before anything was checked.")
             raise
-        if not self.live:
-            self._unchanged(before, work)
+        changed = self.changed(before, work)
+        if changed is not None:
+            raise InputError.of(
+                "evaluating the cost at the given parameters", changed, "left as it was",
+                "changed in place by the cost", "Make the cost work on a copy: `W = W - ...` in place of `W -= ...`.",
+            )  # fmt: skip
         return self._checked(returned, before)
 
     def _first(self, returned: Any, rows: int) -> Any:
@@ -168,19 +174,25 @@ class Caller:
             )
         return value
 
-    def _unchanged(self, before: NDArray[Any], after: NDArray[Any]) -> None:
+    def changed(self, before: NDArray[Any], after: NDArray[Any]) -> str | None:
+        """The name of the first parameter that a function changed in place; None where it left them alone.
+
+        Args:
+            before: the coordinates it was called at.
+            after: the vector it was given, now.
+        """
+        if self.live:
+            for leaf, value in zip(self.structure.leaves, self.present(before), strict=True):
+                if not np.array_equal(leaf.value, np.asarray(value).astype(leaf.value.dtype), equal_nan=True):
+                    return leaf.name
+            return None
         if np.array_equal(before, after):
-            return
+            return None
         for tensor in self.moved:
             part = slice(tensor.offset, tensor.offset + tensor.size) if tensor is not None else slice(0)
             if tensor is not None and not np.array_equal(before[..., part], after[..., part], equal_nan=True):
-                raise InputError.of(
-                    "evaluating the cost at the given parameters",
-                    tensor.name,
-                    "left as it was",
-                    "changed in place by the cost",
-                    "Make the cost work on a copy: `W = W - ...` in place of `W -= ...`.",
-                )
+                return tensor.name
+        return None
 
 
 class Presented:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Cluster, clusters
-from gradproof._diagnosis.evidence import BARS, Suspect
+from gradproof._diagnosis.evidence import BARS, Suspect, rms
 from gradproof._diagnosis.factor import data_parts, whole
 from gradproof._records import Direction, Part, Weighting
 
@@ -68,7 +68,7 @@ def _total(s: Suspect) -> Explanation | None:
     scale = s.stats.scale or 1.0
     along = Direction((), (Part(s.index, scale, Weighting.UNIT, start=0, stop=s.tensor.size),))
     # The total itself may be zero, as it is behind a softmax; then it is so beside the single elements.
-    size = max(top, float(np.sqrt(np.mean(s.measured**2))) / (s.directions[0].parts[0].weight or 1.0))
+    size = max(top, rms(s.measured) / (s.directions[0].parts[0].weight or 1.0))
     estimate = s.source.measure([along], 1e-8 * scale * size)[0]
     total, bar = (estimate.slope - estimate.mismatch) / scale, estimate.bar / scale
     value = float(s.claim.reshape(-1)[0])

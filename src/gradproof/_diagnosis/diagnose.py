@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.evidence import rms
 from gradproof._diagnosis.proof import Left, left_after
 from gradproof._diagnosis.table import STAGES
 from gradproof._records import Finding, Place
@@ -96,8 +97,7 @@ def _proven(case: Case, chosen: Explanation, claimed: Mapping[int, Sequence[Clai
 def _resolution(case: Case, tensor: int) -> float:
     """The relative difference that measurements of this tensor can see at all."""
     suspect = case.suspects[tensor]
-    size = float(np.sqrt(np.mean(suspect.measured**2))) if len(suspect.measured) else 0.0
-    bars = float(np.sqrt(np.mean(suspect.bars**2))) if len(suspect.bars) else math.inf
+    size, bars = rms(suspect.measured), rms(suspect.bars) if len(suspect.bars) else math.inf
     return 100.0 * bars / size if size else 1.0
 
 

@@ -90,7 +90,7 @@ class Suspect:
     @property
     def clear(self) -> bool:
         """Whether the mismatch stands out of the error bars enough for explanations to be told apart."""
-        return _rms(self.mismatch) > CLEAR * _rms(self.bars)
+        return rms(self.mismatch) > CLEAR * rms(self.bars)
 
     @property
     def elements(self) -> NDArray[Any] | None:
@@ -208,5 +208,7 @@ def gather(
     )  # fmt: skip
 
 
-def _rms(values: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(values * values))) if len(values) else 0.0
+def rms(values: NDArray[np.float64]) -> float:
+    """Root mean square without overflow; 0 of nothing."""
+    top = float(np.max(np.abs(values), initial=0.0))
+    return top * float(np.sqrt(np.mean((values / top) ** 2))) if 0.0 < top < np.inf else top

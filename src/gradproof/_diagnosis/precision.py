@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._diagnosis.case import Case, Explanation
-from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.evidence import Suspect, rms
 
 #: Formats a claim may have been rounded to: name -> unit roundoff.
 FORMATS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
@@ -48,7 +48,7 @@ def _size(s: Suspect) -> float:
     unit = (s.stats.scale or 1.0) * s.stats.claim
     if s.single and len(s.mismatch):
         return float(np.linalg.norm(s.mismatch)) / unit if unit else np.inf
-    return float(np.sqrt(np.mean(s.mismatch**2))) / unit if unit and len(s.mismatch) else np.inf
+    return rms(s.mismatch) / unit if unit and len(s.mismatch) else np.inf
 
 
 def _stored_as(s: Suspect, kind: str) -> bool:

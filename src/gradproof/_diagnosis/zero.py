@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
-from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.evidence import Suspect, rms
 
 #: A claim this much smaller than the derivative is what rounding leaves of zero.
 ROUNDING = 1e-13
@@ -38,7 +38,7 @@ def _nothing(s: Suspect) -> bool:
     if not np.any(s.claim):
         return True
     scale = s.directions[0].parts[0].weight if s.directions else 1.0
-    size = float(np.sqrt(np.mean(s.measured**2))) / scale if len(s.measured) else 0.0
+    size = rms(s.measured) / scale
     return float(np.max(np.abs(s.claim))) <= ROUNDING * size
 
 

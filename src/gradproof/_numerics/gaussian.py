@@ -28,16 +28,16 @@ def normals(seeds: Sequence[int], start: int, stop: int) -> NDArray[np.float64]:
         Array of ``stop - start`` numbers.
     """
     out = np.empty(stop - start)
-    for seed in seeds:
+    for order, seed in enumerate(seeds):
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             first = block * BLOCK
             low, high = max(start, first), min(stop, first + BLOCK)
             generator = np.random.Generator(np.random.SFC64([seed, block]))
-            if seed == seeds[0] and low == first:
+            if order == 0 and low == first:
                 generator.standard_normal(out=out[low - start : high - start])
                 continue
             drawn = generator.standard_normal(high - first)
-            if seed == seeds[0]:
+            if order == 0:
                 out[low - start : high - start] = drawn[low - first :]
             else:
                 out[low - start : high - start] += drawn[low - first :]

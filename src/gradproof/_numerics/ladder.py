@@ -199,7 +199,7 @@ def _outcome(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings
 
 
 def _slope_change(rungs: dict[int, Pair], rung: int, settings: Settings) -> float | None:
-    """Change of slope across the point that the even part shows at a rung, beyond noise."""
+    """Half the change of slope across the point that the even part shows at a rung, beyond noise."""
     near, far = rungs.get(rung), rungs.get(rung + 1)
     if near is None or far is None or not (near.finite and far.finite):
         return None

@@ -37,6 +37,7 @@ def together(session: Session, options: Options, meter: Meter) -> Session:
         if rows > most or rows > max(4, 4 * session.theta.size):
             break
         tried = replace(session, rows=rows)
+        meter.afford(2 * rows)
         seconds = min(_timed(tried), _timed(tried))
         meter.spend(2 * rows)
         if seconds / rows > GAIN * fastest:

@@ -11,7 +11,7 @@ import numpy as np
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Meter
 from gradproof._pipeline.options import Options
-from gradproof._pipeline.point import stand_still
+from gradproof._pipeline.point import claims_at, stand_still
 from gradproof._pipeline.reporting import Found
 from gradproof._records import Component, Components, Difference, TensorReport, Verdict
 
@@ -25,7 +25,7 @@ def classic(session: Session, options: Options, meter: Meter) -> Found:
     """Compares every component with the two-sided quotient at a fixed step."""
     still = stand_still(session, meter)
     session = still.session
-    claims = session.claims(session.theta)
+    claims = claims_at(session, session.theta, meter)
     claim, theta = claims.vector(session.tensors), session.theta
     approximate = np.full(theta.size, np.nan)
     notes = [*claims.notes, "The course notes' arithmetic, with their step of 1e-7: a number without an error bar."]

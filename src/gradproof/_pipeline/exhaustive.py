@@ -16,9 +16,9 @@ from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._localisation.components import Measured, measure_components, rows
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
-from gradproof._pipeline.probing import REASONS
+from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS
 from gradproof._pipeline.repeats import first_calls, unsteady
-from gradproof._pipeline.reporting import Found, flat_offsets, unexplained
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, nothing, unexplained
 from gradproof._records import (
     Components,
     Difference,
@@ -43,14 +43,20 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
     """Measures every component."""
     still = stand_still(session, meter)
     session = still.session
+    notes = []
+    if still.random is not None:
+        notes.append("The cost draws random numbers; one pattern was frozen for the check.")
+        if not session.callable_grads:
+            return nothing(session, options, OTHER_NUMBERS, notes=notes)
     calls = first_calls(session, meter)
     session, claims = calls.session, calls.calls[0]
     still = replace(still, session=session)
+    notes += claims.notes
     findings = [*claims.findings, *unsteady(calls, (), 1e-5, lambda _: None, session.call.options or {})]
-    notes = [*claims.notes]
-    if still.random is not None:
-        notes.append("The cost draws random numbers; one pattern was frozen for the check.")
-    place = prepare(still, session.theta, claims, options, (meter, spread))
+    try:
+        place = prepare(still, session.theta, claims, options, (meter, spread))
+    except BudgetExhaustedError:
+        return nothing(session, options, REASONS["budget"], findings, [*notes, OUT_OF_BUDGET])
     scales = default_scales([c.stats for c in place.claimed])
     tensors, absolute, batches = [], [], []
     exhausted = False
@@ -65,7 +71,12 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
             except BudgetExhaustedError:
                 exhausted = True
                 notes.append(f"The budget ran out in {t.name}.")
-        report, row = _judged(place, i, t, measured, exhausted)
+        try:
+            report, row = _judged(place, i, t, measured, exhausted)
+        except BudgetExhaustedError:
+            exhausted = True
+            notes.append(f"The budget ran out in {t.name}.")
+            report, row = _judged(place, i, t, [], exhausted)
         broken = [f for f in findings if t.name in f.tensors and f.severity == "error"]
         if broken:
             wrong = Verdict.WRONG
@@ -169,7 +180,7 @@ def _norm(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
 
 def _at(mismatch: float, claim: float, reference: float, side: int) -> float:
     """The course notes' number for a bound on the mismatch."""
-    if mismatch == 0.0:
+    if mismatch == 0.0 or (side < 0 and not math.isfinite(mismatch)):
         return 0.0
     total = 2.0 * claim + mismatch if side < 0 else claim + max(reference, claim - mismatch)
     return min(1.0, mismatch / total) if total > 0.0 and math.isfinite(mismatch) else 1.0

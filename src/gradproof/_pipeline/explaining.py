@@ -50,7 +50,8 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
         try:
             case = _case(work, places, outcomes, found, [i for i in guilty if found.tensors[i].name not in blamed])
             claimed = {i: places[i].claimed for i in guilty}
-            found.findings += diagnose(case, claimed, work.options.seed)
+            with np.errstate(all="ignore"):  # candidates need not be finite; those that are not are refused
+                found.findings += diagnose(case, claimed, work.options.seed)
             work.notes += case.notes
         except BudgetExhaustedError:
             work.notes.append("The budget ran out while causes were looked for.")

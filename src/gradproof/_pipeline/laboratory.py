@@ -46,7 +46,9 @@ class There:
     @cached_property
     def place(self) -> Place0:
         """The point there made ready for probes."""
+        self.work.meter.afford(1)
         still = replace(self.work.still, session=self.session, cost=self.session.at_point(self.theta))
+        self.work.meter.spend(1)
         return prepare(still, self.theta, self.read, self.work.options, self.work.tools)
 
     @property

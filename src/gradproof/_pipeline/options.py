@@ -32,18 +32,32 @@ class Options:
         if isinstance(given, Mapping):
             given = next((value for pattern, value in given.items() if fnmatchcase(name, pattern)), None)
         if given is not None:
-            return _positive(given)
+            return float(given)
         epsilon = float(np.finfo(dtype).eps)
         return next(tolerance for limit, tolerance in TOLERANCES if epsilon < limit)
 
 
-def _positive(value: Any) -> float:
-    if isinstance(value, int | float | np.floating) and not isinstance(value, bool) and 0.0 < float(value) < 1.0:
-        return float(value)
-    raise InputError.of(
-        "setting up the check", "`tolerance`", "a number between 0 and 1, or a mapping of name patterns to such",
-        repr(value), "Leave it out for the default, 1e-5 for float64 claims.",
-    )  # fmt: skip
+def read_tolerance(tolerance: Any) -> float | Mapping[str, float] | None:
+    """The tolerance, refused before any work where it cannot be one."""
+    named = list(tolerance.items()) if isinstance(tolerance, Mapping) else [("", tolerance)]
+    for name, value in named:
+        usable = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+        if tolerance is not None and not (isinstance(name, str) and usable and 0.0 < float(value) < 1.0):
+            raise InputError.of(
+                "setting up the check", "`tolerance`",
+                "a number between 0 and 1, or a mapping of name patterns to such", repr(tolerance),
+                "Leave it out for the default, 1e-5 for float64 claims.",
+            )  # fmt: skip
+    return tolerance  # type: ignore[no-any-return]
+
+
+def read_seed(seed: Any) -> int:
+    """The seed of the random directions."""
+    if seed is None:
+        return 0
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0:
+        return int(seed)
+    raise InputError.of("setting up the check", "`seed`", "an integer of at least 0", repr(seed), "Pass seed=0.")
 
 
 def read_budget(budget: Any) -> tuple[int | None, float | None]:
@@ -69,7 +83,7 @@ def read_patterns(name: str, patterns: str | Sequence[str] | None) -> tuple[str,
     """Name patterns as a tuple."""
     if patterns is None:
         return ()
-    given = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    given: tuple[Any, ...] = tuple(patterns) if isinstance(patterns, list | tuple | set | frozenset) else (patterns,)
     for pattern in given:
         if not isinstance(pattern, str):
             raise InputError.of(

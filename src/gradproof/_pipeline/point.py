@@ -59,6 +59,7 @@ class Place0:
 
 def stand_still(session: Session, meter: Meter) -> Stillness:
     """Evaluates the cost three times; where that differs, freezes the random state and looks again."""
+    meter.afford(3)
     values = [session.at_point(session.theta) for _ in range(3)]
     meter.spend(3)
     spread = _spread(values)
@@ -66,6 +67,7 @@ def stand_still(session: Session, meter: Meter) -> Stillness:
         return Stillness(session, values[0], 0.0, None)
     names = tuple(session.start.moved())
     frozen = session.freeze()
+    meter.afford(2)
     again = [frozen.at_point(frozen.theta) for _ in range(2)]
     meter.spend(2)
     if _spread(again) <= SUMMATION * abs(float(again[0])):
@@ -77,6 +79,25 @@ def stand_still(session: Session, meter: Meter) -> Stillness:
 
 def _spread(values: Sequence[Any]) -> float:
     return float(max(values) - min(values))
+
+
+def claims_at(
+    session: Session, theta: NDArray[Any], meter: Meter, *, native: bool = False, after_cost: bool = False
+) -> Claims:
+    """The claimed gradient at a point; the cost is called before a function that computes it, and that counts.
+
+    Args:
+        session: the call.
+        theta: the point.
+        meter: counts.
+        native: whether the functions are given the user's own dtypes.
+        after_cost: whether the cost was evaluated right there and just now.
+    """
+    calls = int(session.callable_grads and not (after_cost and session.call.grads is not True))
+    meter.afford(calls)
+    found = session.claims(theta, native=native, after_cost=after_cost)
+    meter.spend(calls)
+    return found
 
 
 def aims(session: Session, claims: Claims, options: Options) -> list[Aim]:
@@ -105,7 +126,11 @@ def prepare(
     problem = session.problem(theta, claims, held)
     spread_out = None if session.frozen is not None or session.caller.live else tools[1]
     evaluator = Evaluator(problem, tools[0], spread_out)
-    cost = still.cost if theta is session.theta else session.at_point(theta)
+    cost = still.cost
+    if theta is not session.theta:
+        tools[0].afford(1)
+        cost = session.at_point(theta)
+        tools[0].spend(1)
     roundoff = [float(np.finfo(claims.dtypes.get(t.name, np.dtype(np.float64))).eps) / 2.0 for t in session.tensors]
     aim = aims(session, claims, options)
     known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))

@@ -14,9 +14,9 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
 from gradproof._pipeline.options import Options
-from gradproof._pipeline.point import Place0, prepare, stand_still
+from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
 from gradproof._pipeline.repeats import first_calls, unsteady
-from gradproof._pipeline.reporting import Found
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing
 from gradproof._pipeline.vacuous import hiding
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
 from gradproof._verdict.judge import ROUNDING, Judge, Outcome, Seeds, default_scales, relative_high, relative_low
@@ -29,6 +29,8 @@ BESIDE = 1e-2
 #: Seeds that judge the growth of claims from call to call, apart from those of the verdicts.
 PROOF_OF_STEPS = 77_777
 
+#: Why a gradient cannot be judged that was computed before the randomness was frozen.
+OTHER_NUMBERS = "the claimed gradient was computed under other random numbers; pass a function as grads"
 #: What is said of a tensor whose claim and reference are next to zero, and which rounding is meant as a rule.
 ZERO, ROUNDED = "claim and reference are both zero to the", "cost's own rounding"
 
@@ -52,26 +54,36 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         names = ", ".join(still.random) or "a source that was not found"
         work.notes.append(f"The cost draws random numbers ({names}); one pattern was frozen for the check.")
         if not session.callable_grads:
-            reason = "the claimed gradient was computed under other random numbers; pass a function as grads"
-            return _nothing(work, session.claims(session.theta), reason)
+            return nothing(session, options, OTHER_NUMBERS, notes=work.notes)
     calls = first_calls(work.session, meter)
     work.session = calls.session
     work.still = still = replace(still, session=calls.session)
     claims = calls.calls[0]
     work.notes += claims.notes
     findings = [*claims.findings]
-    place = prepare(still, work.session.theta, claims, options, work.tools)
-    place, edges = hold_still(work, place)
-    outcomes, reasons, places = _judge(work, place)
-    apply_edges(work, place, edges, outcomes, reasons)
     tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
+    known = work.session.call.options or {}
+    try:
+        native = _native(work, claims)
+        place = prepare(still, work.session.theta, claims, options, work.tools)
+        place, edges = hold_still(work, place)
+    except BudgetExhaustedError:
+        findings += unsteady(calls, (), tolerance, lambda _: None, known)
+        return nothing(work.session, options, REASONS["budget"], findings, [*work.notes, OUT_OF_BUDGET])
+    outcomes, reasons, places = _judge(work, place)
+    try:
+        apply_edges(work, place, edges, outcomes, reasons)
+    except BudgetExhaustedError:
+        for i in edges.domain:
+            if i in outcomes and outcomes[i].status == "correct":
+                outcomes[i] = replace(outcomes[i], status="undecided", reason="budget")
+        work.notes.append(OUT_OF_BUDGET)
     right = [t.name for i, t in enumerate(work.session.tensors) if i in outcomes and outcomes[i].status == "correct"]
-    findings += unsteady(calls, right, tolerance, partial(_judged, work, place), work.session.call.options or {})
+    findings += unsteady(calls, right, tolerance, partial(_judged, work, place), known)
     if options.method == "auto" and findings:
         from gradproof._pipeline.nonfinite import told_apart  # only a claim that is not finite pays for it
 
         findings = told_apart(work, findings)
-    native = _native(work, claims, place, outcomes)
     tensors = [
         _report(t, place, i, outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
         for i, t in enumerate(work.session.tensors)
@@ -108,15 +120,6 @@ def _hidden(work: Work, tensors: Sequence[TensorReport]) -> list[Finding]:
         return []
 
 
-def _nothing(work: Work, claims: Claims, reason: str) -> Found:
-    unknown = Difference(math.nan, 0.0, 1.0)
-    tensors = [
-        TensorReport(t.name, t.shape, Verdict.UNDECIDED, unknown, reason, 1e-5, _elements(t))
-        for t in work.session.tensors
-    ]
-    return Found(tensors, [(0.0, math.inf, math.nan, 1.0, 1.0)] * len(tensors), list(claims.findings), notes=work.notes)
-
-
 def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str], dict[int, Place0]]:
     """Outcomes, remarks and places by tensor: first at the point, then in finer precision, then beside it."""
     usable = [i for i, t in enumerate(work.session.tensors) if t.name in place.claims.values]
@@ -143,7 +146,7 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
             )
     except BudgetExhaustedError:
         outcomes = {i: combined(found) for i, found in settlement.outcomes.items()} | outcomes
-        work.notes.append("The budget ran out: what was not settled by then is undecided.")
+        work.notes.append(OUT_OF_BUDGET)
         for i in usable:
             outcomes.setdefault(i, Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "budget"))
     return outcomes, remarks, places
@@ -197,6 +200,7 @@ def _extended(work: Work, place: Place0) -> Place0 | None:
     if epsilon > 1e-18 or work.session.caller.live:
         return None
     theta = place.theta.astype(np.longdouble)
+    work.meter.afford(1)
     cost = work.session.one_cost(theta)
     work.meter.spend(1)
     exact = float(place.reference.noise.cost)
@@ -225,8 +229,10 @@ def _beside(
     theta = np.where(place.fixed, work.session.theta, theta)
     work.meter.afford(3)
     try:
-        claims = work.session.claims(theta)
+        claims = claims_at(work.session, theta, work.meter)
         there = prepare(work.still, theta, claims, work.options, work.tools, place.fixed)
+    except BudgetExhaustedError:
+        raise
     except Exception:  # the point beside may lie outside the domain, and then there is nothing to see there
         return
     finer = _Finer(work, there)
@@ -245,7 +251,7 @@ def _beside(
             )
 
 
-def _native(work: Work, claims: Claims, place: Place0, outcomes: dict[int, Outcome]) -> dict[int, tuple[float, float]]:
+def _native(work: Work, claims: Claims) -> dict[int, tuple[float, float]]:
     """For parameters in lower precision: how far the claim in the user's own precision is from the float64 one.
 
     Both are claims of the same reference, so the difference between them, which is known exactly, and the bound on the
@@ -256,14 +262,14 @@ def _native(work: Work, claims: Claims, place: Place0, outcomes: dict[int, Outco
     """
     if not work.session.lower_precision or not work.session.callable_grads:
         return {}
-    own = work.session.claims(work.session.theta, native=True)
+    own = claims_at(work.session, work.session.theta, work.meter, native=True)
     work.notes.append(
         "The cost was evaluated at float64 copies; both the claim there and the one in your own precision were judged."
     )
     found = {}
     for i, t in enumerate(work.session.tensors):
         mine, wide = own.values.get(t.name), claims.values.get(t.name)
-        if mine is None or wide is None or i not in outcomes:
+        if mine is None or wide is None:
             continue
         total = float(np.linalg.norm(mine) + np.linalg.norm(wide))
         off = float(np.linalg.norm(mine - wide)) / total if total else 0.0
@@ -362,6 +368,10 @@ def _elements(tensor: Tensor) -> int:
 
 def _end(work: Work, found: Found) -> None:
     """Looks once more at the point: a cost that drifts with every call has no derivative to speak of."""
+    try:
+        work.meter.afford(1)
+    except BudgetExhaustedError:
+        return
     again = work.session.at_point(work.session.theta)
     work.meter.spend(1)
     cost = float(work.still.cost)

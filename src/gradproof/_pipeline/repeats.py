@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from gradproof._adapters.claims import Claims
 from gradproof._adapters.held import Kept
 from gradproof._adapters.numpy import Session
-from gradproof._evaluation import Meter
+from gradproof._evaluation import BudgetExhaustedError, Meter
+from gradproof._pipeline.point import claims_at
 from gradproof._records import Finding, Place
 
 #: Calls that differ by less than this, relative, differ by the order of summation.
@@ -71,24 +72,35 @@ def relative(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
 def first_calls(session: Session, meter: Meter) -> Repeats:
     """Computes the claim at the point, where the cost was just evaluated, and again where it can be."""
     if not session.callable_grads or session.rows:
-        return Repeats(session, (session.claims(session.theta, after_cost=True),))
+        return Repeats(session, (claims_at(session, session.theta, meter, after_cost=True),))
     kept = session.held()
-    first = session.claims(session.theta, after_cost=True)
+    first = claims_at(session, session.theta, meter, after_cost=True)
     touched = kept.changed()
+    found = Repeats(session, (first,))
+    try:
+        found = _second_call(found, kept, touched, meter)
+        return found if found.data or len(found.calls) == 1 else _looked_into(found, meter)
+    except BudgetExhaustedError:
+        return found
+
+
+def _second_call(found: Repeats, kept: Kept, touched: Sequence[str], meter: Meter) -> Repeats:
+    """The second call, without the cost before it, and whether what the first one changed in place were data."""
+    session = found.session
     after = kept.now() if touched else kept
     state = session.watched()
     second = _alone(session, meter)
     moved = tuple(state.moved())
     data: tuple[str, ...] = ()
     if touched:
+        meter.afford(2)
         spoilt, sound = _cost_with(session, after, meter), _cost_with(session, kept, meter)
         data = _data(session, touched, another_cost=spoilt != sound)
         if data:
             session = replace(session, kept=kept)
-    found = Repeats(session, (first, second), data=data, moved=moved)
-    if not any(found.differing(t.name) for t in session.tensors):
-        return replace(found, calls=(first,))
-    return found if data else _looked_into(found, meter)
+    again = replace(found, session=session, calls=(*found.calls, second), data=data, moved=moved)
+    differs = any(again.differing(t.name) for t in session.tensors)
+    return again if differs else replace(again, calls=found.calls)
 
 
 def _alone(session: Session, meter: Meter) -> Claims:
@@ -98,8 +110,7 @@ def _alone(session: Session, meter: Meter) -> Claims:
             return session.gradient(session.theta)
         except Exception:  # it needs what the cost leaves behind, and only once
             pass
-    meter.spend(1)
-    return session.claims(session.theta)
+    return claims_at(session, session.theta, meter)
 
 
 def _cost_with(session: Session, kept: Kept, meter: Meter) -> float:
@@ -119,19 +130,17 @@ def _data(session: Session, touched: Sequence[str], *, another_cost: bool) -> tu
 def _looked_into(found: Repeats, meter: Meter) -> Repeats:
     """Two more calls with the cost before them, a look at what is changed in place, and calls with fixed randomness."""
     session = found.session
-    third = session.claims(session.theta)
+    third = claims_at(session, session.theta, meter)
     kept = session.held()
-    fourth = session.claims(session.theta)
+    fourth = claims_at(session, session.theta, meter)
     inner = kept.changed()
-    meter.spend(2)
     full = Repeats(session, (found.calls[0], third, fourth))
     alone = not any(full.differing(t.name) for t in session.tensors)
     settled = False
     if found.moved and not alone:
         frozen = session.freeze()
-        still = Repeats(session, (frozen.claims(session.theta), frozen.claims(session.theta)))
+        still = Repeats(session, tuple(claims_at(frozen, session.theta, meter) for _ in range(2)))
         settled = not any(still.differing(t.name) for t in session.tensors)
-        meter.spend(2)
     return replace(found, calls=(*found.calls, third, fourth), alone=alone, inner=inner, settled=settled)
 
 

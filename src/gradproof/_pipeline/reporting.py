@@ -20,6 +20,8 @@ from gradproof._records import (
     overall,
 )
 
+#: The note where nothing more could be afforded.
+OUT_OF_BUDGET = "The budget ran out: what was not settled by then is undecided."
 #: Chance that a mismatch above the high end went unseen, by construction of the bound.
 MISS = 1e-6
 
@@ -71,11 +73,35 @@ def whole(rows: Sequence[tuple[float, float, float, float, float]], method: str)
     """The course notes' number over all tensors together."""
     low, high, estimate, claim, reference = (math.hypot(*(row[i] for row in rows)) for i in range(5))
     middle = min(1.0, estimate / (claim + reference)) if claim + reference > 0.0 else float(estimate > 0.0)
+    middle = math.nan if math.isnan(estimate) else middle
     if method == "classic":
         return Difference(middle, math.nan, math.nan)
     top = 0.0 if high == 0.0 else min(1.0, high / (2 * claim - high)) if 2 * claim > high else 1.0
     bottom = low / (2.0 * claim + low) if low else 0.0
     return Difference(min(max(middle, bottom), top) if math.isfinite(middle) else top, bottom, top)
+
+
+def nothing(
+    session: Session,
+    options: Options,
+    reason: str,
+    findings: Sequence[Finding] | None = None,
+    notes: Sequence[str] = (),
+) -> Found:
+    """What there is to say where nothing was measured: undecided but for what is wrong with the form of a claim."""
+    if findings is None:
+        findings = session.given.findings if session.given is not None else ()
+    blamed = {name: f.message for f in reversed(findings) if f.severity == "error" for name in f.tensors}
+    tensors = []
+    for t in session.tensors:
+        verdict = Verdict.WRONG if t.name in blamed else Verdict.UNDECIDED
+        claimed = session.given.dtypes.get(t.name) if session.given is not None else None
+        tolerance = options.tolerance_of(t.name, claimed or np.dtype(np.float64))
+        elements = t.size // 2 if t.complex else t.size
+        unknown = Difference(math.nan, 0.0, 1.0)
+        tensors.append(TensorReport(t.name, t.shape, verdict, unknown, blamed.get(t.name, reason), tolerance, elements))
+    absolute = [(0.0, math.inf, math.nan, 1.0, 1.0)] * len(tensors)
+    return Found(tensors, absolute, list(findings), notes=list(notes))
 
 
 def unexplained(session: Session, tensors: Sequence[TensorReport], explained: set[str]) -> list[Finding]:

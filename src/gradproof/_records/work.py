@@ -168,7 +168,7 @@ class Estimate:
         step: the relative step it was measured at.
         noise: the part of the bar that is rounding.
         truncation: the part of the bar that is curvature and kinks.
-        kink: slope change across the point at scales above the step, 0 where none was seen.
+        kink: half the slope change across the point at scales above the step, 0 where none was seen.
         kink_here: the same at the step itself.
         hidden: the slope change that noise would hide.
         jump: change of the even part that does not shrink with the step, 0 where none was seen.

@@ -1,0 +1,82 @@
+"""Gaussian numbers by position: the same however they are asked for, and Gaussian far into the lower tail."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from gradproof._numerics.gaussian import BLOCK, normals
+
+LENGTH = 2 * BLOCK + 1000
+SEEDS: list[tuple[int, ...]] = [(3,), (3, 8), (8, 3, 1)]
+WHOLE = {seeds: normals(seeds, 0, LENGTH) for seeds in SEEDS}
+
+
+@pytest.fixture(scope="module")
+def many() -> NDArray[np.float64]:
+    return normals([12345], 0, 500_000)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(SEEDS), st.integers(0, LENGTH), st.integers(0, LENGTH))
+def test_a_piece_is_the_piece_of_the_whole(seeds: tuple[int, ...], one: int, other: int) -> None:
+    start, stop = sorted((one, other))
+    np.testing.assert_array_equal(normals(seeds, start, stop), WHOLE[seeds][start:stop])
+
+
+@pytest.mark.parametrize("edge", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
+def test_blocks_meet_without_a_seam(edge: int) -> None:
+    np.testing.assert_array_equal(normals([3], edge, edge + 1), WHOLE[(3,)][edge : edge + 1])
+    assert normals([3], edge, edge).shape == (0,)
+
+
+def test_several_seeds_are_the_sum_over_the_root_of_their_number() -> None:
+    for seeds in ([4, 9], [4, 9, 2], [7, 8, 9, 10]):
+        parts = [normals([seed], 100, BLOCK + 100) for seed in seeds]
+        np.testing.assert_allclose(normals(seeds, 100, BLOCK + 100), sum(parts) / np.sqrt(len(seeds)), rtol=1e-14)
+
+
+def test_a_seed_named_twice_counts_twice() -> None:
+    once = normals([4], 0, 100)
+    np.testing.assert_allclose(normals([4, 4], 0, 100), 2.0 * once / np.sqrt(2.0), rtol=1e-14)
+
+
+def test_the_numbers_are_gaussian(many: NDArray[np.float64]) -> None:
+    assert stats.kstest(many, "norm").pvalue > 1e-3
+    mixed = normals([1, 2, 3], 0, 100_000)
+    assert stats.kstest(mixed, "norm").pvalue > 1e-3
+
+
+def test_the_lower_tail_of_the_size_is_full(many: NDArray[np.float64]) -> None:
+    # What the bound above stands on: P(|z| < x) = 0.798 x for small x. A sum of uniforms or a table would fail here.
+    for x in (1e-2, 1e-3, 1e-4):
+        expected = many.size * (stats.norm.cdf(x) - stats.norm.cdf(-x))
+        seen = int((np.abs(many) < x).sum())
+        assert abs(seen - expected) < 5.0 * np.sqrt(expected)
+    assert np.abs(many).max() > 4.0
+    assert np.count_nonzero(many) == many.size
+
+
+@pytest.mark.parametrize(("one", "other"), [*itertools.combinations([0, 1, 2, 1_000_003, 2**40], 2)])
+def test_different_seeds_are_independent(one: int, other: int) -> None:
+    a, b = normals([one], 0, BLOCK), normals([other], 0, BLOCK)
+    assert abs(np.corrcoef(a, b)[0, 1]) < 5.0 / np.sqrt(BLOCK)
+    assert not np.any(a == b)
+
+
+def test_the_blocks_of_one_seed_are_independent() -> None:
+    whole = normals([5], 0, 4 * BLOCK).reshape(4, BLOCK)
+    off = np.asarray(np.corrcoef(whole))[np.triu_indices(4, 1)]
+    assert np.abs(off).max() < 5.0 / np.sqrt(BLOCK)
+
+
+def test_the_numbers_do_not_depend_on_global_state() -> None:
+    before = np.random.get_state()  # noqa: NPY002  (that it stays untouched is the point)
+    first = normals([6], 0, 10)
+    np.random.seed(1)  # noqa: NPY002
+    np.testing.assert_array_equal(normals([6], 0, 10), first)
+    np.random.set_state(before)  # noqa: NPY002
