@@ -66,6 +66,8 @@ def _moved(case: Case, tensors: Sequence[int]) -> dict[int, NDArray[Any]]:
     moved = {}
     for i in tensors:
         theta = case.thetas[i]
+        if not theta.size:
+            continue
         size = float(np.sqrt(np.mean(np.abs(theta) ** 2))) or OF_ZERO
         moved[i] = theta + FAR * size * rng.standard_normal(theta.shape)
     return moved
