@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from gradproof._errors import InputError
 from gradproof._records import Finding, Place, Tensor
-from gradproof._tree import Structure, pair
+from gradproof._tree import Structure, pair, shared
+
+#: How findings call claims that are not finite.
+NAN, INFINITE = "NaN", "infinite"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Claims:
         findings: what is wrong with the form of the claim.
         notes: what a reader should know.
         misshapen: name to claims of a shape that cannot be compared, as they were given.
+        shared: pairs of tensors whose claims are parts of the same memory.
     """
 
     values: Mapping[str, NDArray[np.float64]]
@@ -34,6 +38,7 @@ class Claims:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     misshapen: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    shared: tuple[tuple[str, str], ...] = ()
 
     def vector(self, tensors: Sequence[Tensor]) -> NDArray[np.float64]:
         """All coordinates in the order of the tensors, zero where nothing is claimed."""
@@ -93,7 +98,9 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
         if flat is not None:
             values[tensor.name] = flat
     notes = [f"Ignored what belongs to no parameter: {_names(pairing.extra)}."] if pairing.extra else []
-    return Claims(values, dtypes, tuple(findings), tuple(notes), misshapen)
+    of = {partner: name for name, partner in pairing.pairs.items()}
+    pairs = tuple((of[a], of[b]) for a, b in shared(claimed.leaves) if a in of and b in of)
+    return Claims(values, dtypes, tuple(findings), tuple(notes), misshapen, pairs)
 
 
 def _opaque(value: Any) -> bool:
@@ -130,7 +137,7 @@ def _flat(tensor: Tensor, array: NDArray[Any], partner: str) -> tuple[list[Findi
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.ndim else ()
         at = f"{tensor.name}[{', '.join(map(str, index))}]" if index else tensor.name
-        value = "NaN" if np.isnan(wide).any() else "infinite"
+        value = NAN if np.isnan(wide).any() else INFINITE
         count = int(bad.sum())
         message = f"The claimed gradient of {tensor.name} is not finite in {count} of {bad.size} elements, first {at}."
         place = Place(at if count == 1 else f"{count} elements of {tensor.name}", {tensor.name: bad}, True)

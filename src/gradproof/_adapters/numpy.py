@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gradproof._adapters.arrays import ArrayProblem, Point
 from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
+from gradproof._adapters.held import Kept, arrays_in, passed
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
@@ -54,6 +55,8 @@ class Session:
         start: the random state in reach when the check began.
         frozen: the same, where it must be put back before each evaluation.
         rows: how many parameter sets the cost is given at once; 0 for one without a leading axis.
+        kept: what the gradient is given besides the parameters, to be put back after each call; None where it
+            leaves that alone.
         given: the claimed gradient where it was passed in as arrays, as they were then; None where it is computed.
     """
 
@@ -64,6 +67,7 @@ class Session:
     start: Snapshot
     frozen: Snapshot | None = None
     rows: int = 0
+    kept: Kept | None = None
     given: Claims | None = None
 
     @property
@@ -111,10 +115,29 @@ class Session:
         """The cost at one parameter set beside the point; NaN where it has none."""
         return self.evaluate_many(np.tile(theta, (self.rows, 1)))[0] if self.rows else self.evaluate(theta.copy())
 
+    def held(self) -> Kept:
+        """The arrays that the functions are given besides the parameters, and those that they hold, as they are now."""
+        caller = self.caller
+        given = passed(self.call.cost, caller.args, caller.options or {}, live=caller.live)
+        mine = {id(leaf.value) for leaf in caller.structure.leaves} if caller.live else set()
+        inside = arrays_in([("cost", self.call.cost), ("grads", self.call.grads)])
+        known = {id(array): (name, array) for name, array in (*inside, *given)}
+        return Kept.of(pair for key, pair in known.items() if key not in mine)
+
+    def names_passed(self) -> list[str]:
+        """The functions' own names for the arrays that they are given besides the parameters."""
+        caller = self.caller
+        return [name for name, _ in passed(self.call.cost, caller.args, caller.options or {}, live=caller.live)]
+
+    def watched(self) -> Snapshot:
+        """The random state in reach, as it is now."""
+        return Snapshot.of(source for source, _ in self.start.states)
+
     def for_workers(self) -> "Session":
         """What another process needs to evaluate the cost, without what cannot be sent there."""
         call = replace(self.call, grads=None, params=None, batch=None, terms=None)
-        return self if self.frozen is not None else replace(self, call=call, start=Snapshot(()), given=None)
+        bare = replace(self, call=call, kept=None, given=None)
+        return bare if self.frozen is not None else replace(bare, start=Snapshot(()))
 
     def demand_sendable(self) -> None:
         """Refuses a cost that cannot be sent to another process.
@@ -150,7 +173,20 @@ class Session:
         if not (after_cost and grads is not True):
             returned = self._cost_before(theta, native=native)
             if grads is True:
-                return read_claims(returned[1], self.caller.structure, self.tensors)
+                claims = read_claims(returned[1], self.caller.structure, self.tensors)
+                if self.kept is not None:
+                    self.kept.restore()
+                return claims
+        return self.gradient(theta, native=native)
+
+    def gradient(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
+        """The claimed gradient of a callable, without a call of the cost before it.
+
+        What it changes of the data it is given is put back, once it is known to do so.
+        """
+        grads = self.call.grads
+        if grads is True:
+            return self.claims(theta, native=native)
         if self.frozen is not None:
             self.frozen.restore()
         work = theta.copy()
@@ -168,9 +204,13 @@ class Session:
         if changed is not None:
             raise InputError.of(
                 "computing the claimed gradient", changed, "left as it was", "changed in place by the gradient",
-                "Make the backward pass work on copies, and update parameters after it.",
+                "This is an early update (early-update): compute all gradients first, on copies, and update the "
+                "parameters after that.",
             )  # fmt: skip
-        return read_claims(found, self.caller.structure, self.tensors)
+        claims = read_claims(found, self.caller.structure, self.tensors)
+        if self.kept is not None:
+            self.kept.restore()
+        return claims
 
     def _cost_before(self, theta: NDArray[Any], *, native: bool) -> Any:
         if self.rows:

@@ -66,6 +66,20 @@ class Laboratory(Protocol):
     def vary(self) -> Sequence[str]:
         """Options that are numbers and may be varied."""
 
+    @property
+    def terms(self) -> Sequence[str]:
+        """Names of the terms of the cost that were passed."""
+
+    @property
+    def random(self) -> bool:
+        """Whether the cost draws random numbers, which stand still for the check."""
+
+    def default(self, option: str) -> Any:
+        """The default that the user's functions give an option; None where they give none."""
+
+    def term(self, name: str) -> Elsewhere | None:
+        """One term of the cost on its own, with a claim of zero; None where it cannot be evaluated."""
+
     def batch(self, examples: Sequence[int]) -> tuple[Any, ...]:
         """The data with these examples, in this order, an example as often as it is named."""
 
@@ -128,6 +142,7 @@ class Case:
         places: where in their tensors mismatches were found, once they were looked for.
         mended: repaired claims that were proven right, by tensor.
         notes: what a reader should know.
+        shared: pairs of tensors whose claims are parts of the same memory.
         locate: searches a tensor for its wrong elements.
     """
 
@@ -141,6 +156,7 @@ class Case:
     places: dict[int, Whereabouts] = field(default_factory=dict)
     mended: dict[int, Left] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    shared: Sequence[tuple[int, int]] = ()
     locate: Callable[[int], Whereabouts | None] = lambda _: None
 
     @property

@@ -49,7 +49,8 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
     biases = {i for layer in case.layers for i in layer.biases}
     only_biases = set(cluster.tensors) <= biases
     there = claimed_coefficient(case, cluster.tensors, shape)
-    detail = _detail(cluster, there, only_biases, case)
+    fixed = shape == "theta" and there is not None and _fixed(case, cluster, there[0])
+    detail = fixed or _detail(cluster, there, only_biases, case)
     kind = "L1" if shape == "sign" else "L2" if shape == "theta" else "constant"
     if cluster.value > 0.0:
         message = f"The gradient of {names} lacks {size} times {word} (the {kind} term: {detail})."
@@ -59,14 +60,44 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
         fix = f"Take {-cluster.value:.9g} times {word} off the gradient of {names}."
     rank = 1.5 if shape == "theta" else 2.0
     return Explanation(
-        "regulariser", cluster.tensors, message, fix, repairs, detail, rank, (cluster.value, cluster.error)
-    )
+        "regulariser", cluster.tensors, message, fix, repairs, detail, rank, (cluster.value, cluster.error),
+        also=("stale",) if fixed else (),
+    )  # fmt: skip
+
+
+def _fixed(case: Case, cluster: Cluster, held: float) -> str:
+    """Words for a claim that has an L2 term, but one that does not react to the option that sets its strength.
+
+    The term that the cost has follows from measuring without it; less what the claim lacks it is what the claim has.
+    """
+    option = _option(case)
+    if held or option is None:
+        return ""
+    without = case.lab.visit(options={option: 0.0})
+    s = max((case.suspects[i] for i in cluster.tensors), key=lambda s: s.tensor.size)
+    if without is None or not len(s.directions):
+        return ""
+    bare = without.reference.measure(s.directions[:1], 1e-8 * abs(float(s.measured[0])))[0]
+    along = float(s.problem.project(s.directions[:1], s.index, [s.theta])[0, 0])
+    if not bare.measured or not along:
+        return ""
+    wanted = (float(s.measured[0]) - (bare.slope - bare.mismatch)) / along
+    error = (bare.bar + float(s.bars[0])) / abs(along)
+    has = wanted - cluster.value
+    if abs(has) <= max(20.0 * error, 1e-6 * abs(wanted)) or 20.0 * error > abs(wanted):
+        return ""
+    return f"does not react to {option}"
+
+
+def _option(case: Case) -> str | None:
+    """The option that scales the term, if it may be varied."""
+    return next((name for name in case.lab.options if name in SCALES and case.lab.options[name]), None)
 
 
 def claimed_coefficient(case: Case, tensors: Sequence[int], shape: str = "theta") -> tuple[float, float] | None:
     """How many times the parameters the claim holds, from claims with the option and without it; None if unknown."""
     lab = case.lab
-    option = next((name for name in lab.options if name in SCALES and lab.options[name]), None)
+    option = _option(case)
     if option is None or not lab.callable:
         return None
     without = lab.visit(options={option: 0.0})

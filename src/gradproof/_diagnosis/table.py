@@ -7,19 +7,26 @@ or under other data and options, the third searches for the place, and the last 
 from collections.abc import Callable, Sequence
 
 from gradproof._diagnosis import (
+    aliasing,
     another_input,
     bias_reduction,
     clipped,
+    configuration,
+    dropout,
     factor,
     overwritten,
     parametrisation,
     passes,
     permuted,
     precision,
+    regime,
     region,
     regulariser,
     singly,
+    stabiliser,
+    stale,
     swapped,
+    terms,
     transposed,
     truncated,
     unexplained,
@@ -32,7 +39,10 @@ Cause = Callable[[Case], Sequence[Explanation]]
 
 #: Stages of causes.
 STAGES: tuple[tuple[Cause, ...], ...] = (
+    (aliasing.explain,),
     (zero.explain, bias_reduction.totals),
+    (terms.explain,),
+    (dropout.explain, configuration.explain_factor),
     (
         clipped.explain,
         bias_reduction.explain,
@@ -46,6 +56,11 @@ STAGES: tuple[tuple[Cause, ...], ...] = (
     (passes.explain,),
     (singly.explain,),
     (overwritten.explain, another_input.explain, truncated.explain),
+    (stale.explain,),
+    (dropout.explain_off,),
+    (stabiliser.explain,),
+    (configuration.explain,),
+    (regime.explain,),
     (precision.explain,),
     (upstream.explain,),
     (region.explain,),

@@ -15,8 +15,9 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._localisation.components import Measured, measure_components, rows
 from gradproof._pipeline.options import Options
-from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still, unsteady_claims
+from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS
+from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, nothing, unexplained
 from gradproof._records import (
     Components,
@@ -47,9 +48,11 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
         notes.append("The cost draws random numbers; one pattern was frozen for the check.")
         if not session.callable_grads:
             return nothing(session, options, OTHER_NUMBERS, notes=notes)
-    claims = claims_at(session, session.theta, meter)
+    calls = first_calls(session, meter)
+    session, claims = calls.session, calls.calls[0]
+    still = replace(still, session=session)
     notes += claims.notes
-    findings = [*claims.findings, *unsteady_claims(session, claims, 1e-5, meter)]
+    findings = [*claims.findings, *unsteady(calls, (), 1e-5, lambda _: None, session.call.options or {})]
     try:
         place = prepare(still, session.theta, claims, options, (meter, spread))
     except BudgetExhaustedError:

@@ -105,7 +105,10 @@ def _case(
         return find(place.reference, i, scale, size, EVIDENCE_SEEDS - 1 - work.options.seed * 10_007 - i)
 
     verdicts = {i: str(t.verdict) for i, t in enumerate(found.tensors)}
-    return Case(problem.tensors, verdicts, thetas, by_tensor, suspects, Bench(work, work.session.theta), locate=locate)
+    places_of = {t.name: i for i, t in enumerate(work.session.tensors)}
+    shared = [(places_of[a], places_of[b]) for a, b in first.claims.shared if a in places_of and b in places_of]
+    bench = Bench(work, work.session.theta)
+    return Case(problem.tensors, verdicts, thetas, by_tensor, suspects, bench, shared=shared, locate=locate)
 
 
 def _known(outcome: Outcome, tensor: int, stats: Stats, scale: float) -> list[tuple[Direction, Estimate]]:

@@ -4,6 +4,7 @@ The decision behind it: an experiment that the user's functions cannot take (a c
 that must not be 0) is no fault of theirs, so it yields None and a note, and never an error.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -118,6 +119,23 @@ class Bench:
     def terms(self) -> Sequence[str]:
         """Names of the terms of the cost that were passed."""
         return list(self.work.session.call.terms or {})
+
+    @property
+    def random(self) -> bool:
+        """Whether the cost draws random numbers."""
+        return self.work.session.frozen is not None
+
+    def default(self, option: str) -> Any:
+        """The default of an option in the signature of the cost, or of the gradient; None where there is none."""
+        for function in (self.work.session.call.cost, self.work.session.call.grads):
+            if callable(function):
+                try:
+                    parameter = inspect.signature(function).parameters.get(option)
+                except (TypeError, ValueError):
+                    continue
+                if parameter is not None and parameter.default is not parameter.empty:
+                    return parameter.default
+        return None
 
     def batch(self, examples: Sequence[int]) -> tuple[Any, ...]:
         """The data with these examples."""

@@ -1,6 +1,5 @@
 """The point of a check: its cost, whether the cost stands still, what is claimed there, and how noisy the cost is."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import Evaluator, Mapper, Meter
 from gradproof._numerics.noise import first_step
 from gradproof._pipeline.options import AIM, WRONG_SHARE, Options
-from gradproof._records import Finding, Noise, Place
+from gradproof._records import Noise
 from gradproof._reference import Reference, take_pilot
 from gradproof._verdict.judge import Aim
 from gradproof._verdict.settle import Claimed, part_of_pilot
@@ -145,32 +144,3 @@ def prepare(
 
 def _noisy_step(spread: float, cost: float, step: float) -> float:
     return max(step, first_step(min(1e-3, spread / (abs(cost) or 1.0))))
-
-
-def unsteady_claims(session: Session, claims: Claims, tolerance: float, meter: Meter) -> tuple[Finding, ...]:
-    """Calls a gradient function a second time at the same point and compares."""
-    if not session.callable_grads:
-        return ()
-    again = claims_at(session, session.theta, meter)
-    found = []
-    for tensor in session.tensors:
-        first, second = claims.values.get(tensor.name), again.values.get(tensor.name)
-        if first is None or second is None or np.array_equal(first, second):
-            continue
-        size = float(np.linalg.norm(first) + np.linalg.norm(second))
-        off = float(np.linalg.norm(first - second)) / size if size else 0.0
-        if math.isfinite(off) and off > 1e-12:
-            serious = off > 2.0 * tolerance
-            mask = (first != second).reshape(-1, 2).any(1) if tensor.complex else first != second
-            found.append(
-                Finding(
-                    "nondeterministic",
-                    "error" if serious else "warning",
-                    (tensor.name,),
-                    Place(tensor.name, {tensor.name: mask.reshape(tensor.shape)}),
-                    f"Two calls of the claimed gradient at the same parameters differ by {off:.1e} in {tensor.name}.",
-                    "Look for state that survives a call: accumulated gradients, caches, random numbers, np.empty.",
-                    detail=f"relative difference {off:.1e}",
-                )
-            )
-    return tuple(found)

@@ -1,17 +1,21 @@
 """The default method: probes over all tensors together, in finer precision or beside the point where they must be."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._adapters.claims import Claims
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
 from gradproof._pipeline.options import Options
-from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still, unsteady_claims
+from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
+from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing
 from gradproof._pipeline.vacuous import hiding
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
@@ -22,6 +26,8 @@ from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combin
 FINER = 16.0
 #: How far beside a kink to look, relative to the parameters.
 BESIDE = 1e-2
+#: Seeds that judge the growth of claims from call to call, apart from those of the verdicts.
+PROOF_OF_STEPS = 77_777
 
 #: Why a gradient cannot be judged that was computed before the randomness was frozen.
 OTHER_NUMBERS = "the claimed gradient was computed under other random numbers; pass a function as grads"
@@ -49,16 +55,20 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         work.notes.append(f"The cost draws random numbers ({names}); one pattern was frozen for the check.")
         if not session.callable_grads:
             return nothing(session, options, OTHER_NUMBERS, notes=work.notes)
-    claims = claims_at(work.session, work.session.theta, meter, after_cost=True)
+    calls = first_calls(work.session, meter)
+    work.session = calls.session
+    work.still = still = replace(still, session=calls.session)
+    claims = calls.calls[0]
     work.notes += claims.notes
     findings = [*claims.findings]
     tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
-    findings += unsteady_claims(work.session, claims, tolerance, meter)
+    known = work.session.call.options or {}
     try:
         native = _native(work, claims)
         place = prepare(still, work.session.theta, claims, options, work.tools)
         place, edges = hold_still(work, place)
     except BudgetExhaustedError:
+        findings += unsteady(calls, (), tolerance, lambda _: None, known)
         return nothing(work.session, options, REASONS["budget"], findings, [*work.notes, OUT_OF_BUDGET])
     outcomes, reasons, places = _judge(work, place)
     try:
@@ -68,6 +78,12 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
             if i in outcomes and outcomes[i].status == "correct":
                 outcomes[i] = replace(outcomes[i], status="undecided", reason="budget")
         work.notes.append(OUT_OF_BUDGET)
+    right = [t.name for i, t in enumerate(work.session.tensors) if i in outcomes and outcomes[i].status == "correct"]
+    findings += unsteady(calls, right, tolerance, partial(_judged, work, place), known)
+    if options.method == "auto" and findings:
+        from gradproof._pipeline.nonfinite import told_apart  # only a claim that is not finite pays for it
+
+        findings = told_apart(work, findings)
     tensors = [
         _report(t, place, i, outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
         for i, t in enumerate(work.session.tensors)
@@ -76,6 +92,8 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     sizes = {i: float(np.linalg.norm(claims.values[work.session.tensors[i].name])) for i in edges.domain}
     found = Found(tensors, [_absolute(known, outcomes.get(i), sizes.get(i)) for i, known in enumerate(place.claimed)])
     found.findings = findings
+    if options.method == "auto":
+        found.findings += _hidden(work, tensors)
     work.notes += hiding(work.session, place)
     found.notes = work.notes
     found.precision = "extended" if "extended precision" in " ".join(work.notes) else "float64"
@@ -85,6 +103,21 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         explain(work, places, outcomes, found)
     _end(work, found)
     return found
+
+
+def _hidden(work: Work, tensors: Sequence[TensorReport]) -> list[Finding]:
+    """Mistakes in a regulariser that parameters of zero hide."""
+    parts = [(t.offset, t.offset + t.size) for t in work.session.tensors]
+    zero = [i for i, (first, end) in enumerate(parts) if end > first and not np.any(work.session.theta[first:end])]
+    sound = [i for i in zero if tensors[i].verdict is Verdict.CORRECT]
+    if not sound or not work.session.call.options:
+        return []
+    from gradproof._pipeline.hidden import regulariser_at_zero  # only where something is zero
+
+    try:
+        return regulariser_at_zero(work, sound)
+    except BudgetExhaustedError:
+        return []
 
 
 def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str], dict[int, Place0]]:
@@ -117,6 +150,24 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
         for i in usable:
             outcomes.setdefault(i, Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "budget"))
     return outcomes, remarks, places
+
+
+def _judged(work: Work, place: Place0, repairs: Mapping[int, NDArray[np.float64]]) -> float | None:
+    """What is left of the difference with other claims, judged as the diagnosis judges repaired ones; None if wrong."""
+    from gradproof._diagnosis.proof import left_after  # only a gradient whose calls differ pays for it
+
+    shaped = {i: _shaped(work.session.tensors[i], r) for i, r in repairs.items()}
+    try:
+        left = left_after(place.reference, place.claimed, shaped, work.options.seed + PROOF_OF_STEPS)
+    except BudgetExhaustedError:
+        return None
+    if any(found.status != "correct" for found in left.values()) or len(left) < len(shaped):
+        return None
+    return max(found.relative for found in left.values())
+
+
+def _shaped(tensor: Tensor, flat: NDArray[np.float64]) -> NDArray[Any]:
+    return (flat.view(np.complex128) if tensor.complex else flat).reshape(tensor.shape)
 
 
 def _is_fine(place: Place0, i: int) -> bool:
@@ -239,7 +290,7 @@ def _report(
     broken = [f for f in findings if tensor.name in f.tensors and f.severity == "error"]
     tolerance, elements = claimed.aim.tolerance, _elements(tensor)
     if outcome is None or broken:
-        reason = broken[0].message if broken else "nothing is claimed for it"
+        reason = _reason(broken[0]) if broken else "nothing is claimed for it"
         known = Difference(1.0, 0.0, 1.0) if outcome is None else _difference(claimed, outcome)
         return TensorReport(tensor.name, tensor.shape, Verdict.WRONG, known, reason, tolerance, elements)
     verdict = Verdict(outcome.status)
@@ -265,6 +316,13 @@ def _report(
         elif off + difference.high > allowed:
             verdict, reason = Verdict.UNDECIDED, f"in its own precision the claim differs by {off:.1e}"
     return TensorReport(tensor.name, tensor.shape, verdict, difference, reason, tolerance, elements)
+
+
+def _reason(finding: Finding) -> str:
+    """The finding in few words; those about the form of a claim are about one tensor and short."""
+    if finding.cause == "contract":
+        return finding.message
+    return f"{finding.cause}: {finding.detail}" if finding.detail else finding.cause
 
 
 def _reach(claimed: Claimed, outcome: Outcome) -> str:

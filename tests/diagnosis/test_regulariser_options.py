@@ -1,0 +1,67 @@
+"""Regularisers with the strength switched on and off, and where zeros hide them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import check, only, tiny
+
+from planted.base import Array, Tree
+
+
+@pytest.mark.parametrize(
+    ("hook", "detail"),
+    [
+        (lambda decay, run: 0.0 * decay, "missing"),
+        (lambda decay, run: 2.0 * decay, "counted twice"),
+        (lambda decay, run: -decay, "wrong sign"),
+        (lambda decay, run: run.m * decay, "without 1/m"),
+    ],
+)
+def test_how_much_too_much(hook: Any, detail: str) -> None:
+    finding = only(check(tiny(), fault={("decay", 0): hook}))
+    assert (finding.cause, finding.detail) == ("regulariser", detail)
+    assert set(finding.tensors) == {"W1", "W2", "W3"}
+
+
+def zero_biases(model: Any) -> Any:
+    params = {name: value * (0.0 if name.startswith("b") else 1.0) for name, value in model.params.items()}
+    return type(model)(model.name, model.cost, model.grads, params, model.data, 1, model.options)
+
+
+def test_on_biases_that_are_zero() -> None:
+    model = zero_biases(tiny())
+
+    def grads(params: Tree, *data: Array, **options: Any) -> Tree:
+        gradient = model.grads(params, *data, **options)
+        return {n: g + (options["lambd"] / 5 * params[n] if n.startswith("b") else 0.0) for n, g in gradient.items()}
+
+    report = check(model, grads)
+    finding = only(report)
+    assert report.passed
+    assert (finding.cause, finding.severity, finding.detail) == ("regulariser", "warning", "on the biases")
+    assert finding.tensors == ("b1", "b2", "b3")
+
+
+def test_right_zeros() -> None:
+    for options in ({"lambd": 0.8}, {"lambd": 0.0}, {}):
+        report = check(zero_biases(tiny()), options=options)
+        assert report.passed
+        assert report.findings == ()
+
+
+def test_zero_biases_with_a_term_of_their_own_are_right() -> None:
+    model = zero_biases(tiny())
+
+    def cost(params: Tree, *data: Array, **options: Any) -> float:
+        term = sum(np.sum(v**2) for n, v in params.items() if n.startswith("b"))
+        return float(model.cost(params, *data, **options) + options["lambd"] / 10 * term)
+
+    def grads(params: Tree, *data: Array, **options: Any) -> Tree:
+        gradient = model.grads(params, *data, **options)
+        return {n: g + (options["lambd"] / 5 * params[n] if n.startswith("b") else 0.0) for n, g in gradient.items()}
+
+    own = type(model)(model.name, cost, grads, model.params, model.data, 1, model.options)
+    assert check(own, grads).findings == ()
+    finding = only(check(own, model.grads))
+    assert (finding.detail, finding.severity) == ("missing", "warning")
