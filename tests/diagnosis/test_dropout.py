@@ -67,7 +67,8 @@ def test_one_layer_alone_may_be_any_factor() -> None:
 )
 def test_another_mask(hook: Hook) -> None:
     finding = only(check(tiny(keep_prob=0.7), fault=everywhere(hook)))
-    assert (finding.cause, finding.detail) == ("dropout", "mask")
+    assert finding.cause == "dropout"
+    assert finding.detail.startswith("mask")
     assert "right without dropout (keep_prob = 1)" in finding.message
 
 

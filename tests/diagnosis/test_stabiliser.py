@@ -17,7 +17,8 @@ def floored(floor: float) -> Any:
 @pytest.mark.parametrize("floor", [1e-2, 1e-4])
 def test_an_epsilon_in_the_cost_only(floor: float) -> None:
     finding = only(check(floored(floor), tiny().grads))
-    assert (finding.cause, finding.detail) == ("stabiliser", f"epsilon {floor:.3g}")
+    assert finding.cause == "stabiliser"
+    assert f"{floor:.3g}" in finding.detail
     assert set(finding.tensors) == set(tiny().params)
     assert finding.repaired is not None
     assert finding.repaired < 1e-6
