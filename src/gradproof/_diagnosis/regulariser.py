@@ -41,8 +41,8 @@ def _term(suspect: Suspect, shape: str) -> NDArray[Any]:
 
 
 def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explanation | None:
-    if not cluster.solid:
-        return None
+    if not cluster.solid or (shape == "ones" and {s.index for s in case.open} - set(cluster.tensors)):
+        return None  # a constant is also what a reduction that went wrong elsewhere leaves on a bias
     repairs = {i: case.claims[i] + cluster.value * _term(case.suspects[i], shape) for i in cluster.tensors}
     names = case.names(cluster.tensors)
     size = times(abs(cluster.value), cluster.error)
