@@ -6,6 +6,7 @@ is worse. Each fault is checked with nothing but parameters and callable gradien
 """
 
 import collections
+import functools
 import statistics
 import sys
 import time
@@ -34,11 +35,13 @@ SHARE = 40
 
 @dataclass(frozen=True)
 class Item:
-    """Faults with these numbers among all of a seed, with data and options or without."""
+    """Every so many faults of a seed from a first one on, with data and options or without."""
 
     seed: int
     first: int
+    every: int
     rich: bool
+    only: str
 
 
 @dataclass(frozen=True)
@@ -155,20 +158,14 @@ def _checked(fault: Planted, seed: int, *, rich: bool, method: str = "auto") -> 
 
 def scored(item: Item) -> list[Scored]:
     """The task of one process."""
-    faults = chosen(item.seed)[item.first : item.first + SHARE]
+    faults = chosen(item.seed, item.only)[item.first :: item.every][:SHARE]
     return [score(fault, item.seed, rich=item.rich) for fault in faults]
 
 
-_KEPT: dict[tuple[int, str], list[Planted]] = {}
-ONLY = ""
-
-
-def chosen(seed: int) -> list[Planted]:
-    """All faults of a seed, kept between the tasks of one process."""
-    key = seed, ONLY
-    if key not in _KEPT:
-        _KEPT[key] = [f for f in everything(seed) if ONLY in f"{f.model}: {f.recipe}"]
-    return _KEPT[key]
+@functools.lru_cache(maxsize=2)
+def chosen(seed: int, only: str) -> list[Planted]:
+    """All faults of a seed whose model or recipe contains some words, kept between the tasks of one process."""
+    return [fault for fault in everything(seed) if only in f"{fault.model}: {fault.recipe}"]
 
 
 def percent(part: int, whole: int) -> str:
@@ -213,7 +210,6 @@ def confusion(results: Iterable[Scored]) -> None:
 
 
 def main() -> int:
-    global ONLY  # the processes inherit it through the environment of the module
     parser = arguments(__doc__ or "")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from --seed on (default 1)")
     parser.add_argument("--every", type=int, default=0, help="only every so many faults (default 1; with --short 40)")
@@ -222,22 +218,15 @@ def main() -> int:
     settings = parser.parse_args()
     every = settings.every or (40 if settings.short else 1)
     began = time.perf_counter()
+    items = [
+        Item(seed, first, every, rich, settings.only)
+        for seed in range(settings.seed, settings.seed + settings.seeds)
+        for first in range(seed % every, len(chosen(seed, settings.only)), SHARE * every)
+        for rich in (False, True)
+    ]
     results: list[Scored] = []
-    if every > 1 or settings.only:
-        ONLY = settings.only
-        for seed in range(settings.seed, settings.seed + settings.seeds):
-            for fault in chosen(seed)[seed % every :: every]:
-                results += [score(fault, seed, rich=rich) for rich in (False, True)]
-    else:
-        seeds = range(settings.seed, settings.seed + settings.seeds)
-        items = [
-            Item(seed, first, rich)
-            for seed in seeds
-            for first in range(0, len(chosen(seed)), SHARE)
-            for rich in (False, True)
-        ]
-        for found in each(scored, items, settings.workers):
-            results += found
+    for found in each(scored, items, settings.workers):
+        results += found
     confusion(results)
     headers = ["", "faults", "right", "by name", "falsely named", "unnamed", "tensors missed", "tensors blamed"]
     headers += ["right gradients", "false findings", "evaluations per tensor"]
