@@ -27,8 +27,6 @@ from planted.base import WRONG, differences, leaves
 
 #: What is called no name rather than a wrong one.
 UNNAMED = ("unexplained", "nothing")
-#: Causes that leave their mark on some rows only, and that without the data are known by these rows alone.
-PLACED = ("overwritten", "accumulated", "dropout", "missing-path", "wrong-cache")
 #: Faults that one task checks, so that building a network is shared.
 SHARE = 40
 
@@ -116,7 +114,7 @@ def score(fault: Planted, seed: int, *, rich: bool) -> Scored:
             if not later:
                 missed = tuple(n for n, t in report.tensors.items() if n in fault.tensors and t.verdict == "correct")
             exactly = named
-            if errors and named == "region" and fault.cause in PLACED and _is_place(errors[0], fault):
+            if errors and named == "region" and _is_place(errors[0], fault):
                 named = fault.cause
             blamed = tuple(name for name in wrong if name not in fault.tensors)
             repaired = bool(errors) and errors[0].repaired is not None
@@ -139,7 +137,7 @@ def right_here(fault: Planted) -> bool:
 
 
 def _is_place(finding: gp.Finding, fault: Planted) -> bool:
-    """Whether the elements of a place are just those that are wrong; what is special about them only the data know."""
+    """Whether a place holds all wrong elements of its tensors and leaves others out: weaker, and true."""
     right, claimed = leaves(fault.right_gradient()), leaves(fault.claimed())
     for name in finding.tensors:
         mask, claim = finding.where.mask(name), claimed.get(name, claimed.get(f"d{name}"))

@@ -13,7 +13,7 @@ from gradproof._diagnosis.clusters import Cluster, Fitted, clusters
 from gradproof._diagnosis.evidence import Suspect
 from gradproof._diagnosis.masks import KEEPING
 from gradproof._diagnosis.numbers import Nice
-from gradproof._diagnosis.saying import gradient_of, times
+from gradproof._diagnosis.saying import gradient_of, it, times
 
 
 def explain(case: Case) -> Sequence[Explanation]:
@@ -78,13 +78,14 @@ def _explanation(case: Case, cluster: Cluster) -> Explanation | None:
     names, count = case.names(cluster.tensors), len(cluster.tensors)
     if abs(value + 1.0) < 1e-6:
         return Explanation(
-            "sign", cluster.tensors, f"{gradient_of(names, count)} the negative of what it should be.",
+            "sign", cluster.tensors, f"{gradient_of(names, count)} the negative of what {it(count)} should be.",
             f"Multiply the gradient of {names} by -1.", repairs, "the negative", 1.0, (ratio, error),
         )  # fmt: skip
     return Explanation(
-        "factor", cluster.tensors, f"{gradient_of(names, count)} {times(ratio, error)} times what it should be.",
+        "factor", cluster.tensors,
+        f"{gradient_of(names, count)} {times(ratio, error)} times what {it(count)} should be.",
         f"Divide the gradient of {names} by {known.text if known else f'{ratio:.9g}'}.", repairs, detail(known, ratio),
-        1.0 if known else 3.0, (ratio, error),
+        1.0 if known or count > 1 else 3.0, (ratio, error),
     )  # fmt: skip
 
 
@@ -109,10 +110,10 @@ def _of_data(case: Case, cluster: Cluster, suspects: Sequence[Suspect]) -> Expla
         repairs[s.index] = s.claim / known.value + fit.coefficients[0] * s.theta
     names, count = case.names(cluster.tensors), len(cluster.tensors)
     sign = abs(known.value + 1.0) < 1e-6
-    said = "the negative of" if sign else f"{times(ratio, error)} times"
+    said = f"{'the negative of' if sign else f'{times(ratio, error)} times'} what {it(count)} should be"
     explanation = Explanation(
         "factor", cluster.tensors,
-        f"Besides a term in the parameters (L2), {_lower(gradient_of(names, count))} {said} what it should be.",
+        f"Besides a term in the parameters (L2), {_lower(gradient_of(names, count))} {said}.",
         f"Divide the part of the gradient of {names} that comes from the data by {known.text}, and leave the L2 term "
         "as it is.",
         repairs, f"{detail(known, ratio)} in the data part", 2.0, (ratio, error), also=("regulariser",),

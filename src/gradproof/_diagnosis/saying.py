@@ -26,3 +26,8 @@ def verb(count: int, singular: str = "is", plural: str = "are") -> str:
 def gradient_of(names: str, count: int) -> str:
     """``The gradient of W2 is`` or ``The gradients of W1 and b1 are``."""
     return f"The gradient of {names} is" if count == 1 else f"The gradients of {names} are"
+
+
+def it(count: int) -> str:
+    """What so many gradients are called in the second half of a sentence."""
+    return "it" if count == 1 else "they"

@@ -11,6 +11,8 @@ def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a data part of exactly zero."""
     zero = [s for s in case.open if not np.any(s.claim)]
     decay = [s for s in case.open if np.any(s.claim) and s.moves and _only_decay(case, s.index)]
+    # Where the derivative is a multiple of the claim as well, the data have nothing to say here.
+    decay = [s for s in decay if s.fit([s.claim]) is None]
     found = []
     if zero:
         tensors = tuple(s.index for s in zero)

@@ -56,7 +56,7 @@ def report_of(found: Found, options: Options, evaluations: int, seconds: float) 
         verdict,
         whole(found.absolute, options.method),
         tensors,
-        tuple(sorted(found.findings, key=lambda f: f.severity != "error")),
+        tuple(sorted(found.findings, key=_certainty)),
         found.components,
         evaluations,
         seconds,
@@ -67,6 +67,12 @@ def report_of(found: Found, options: Options, evaluations: int, seconds: float) 
         2 * sum(t.size for t in found.tensors),
         power,
     )
+
+
+def _certainty(finding: Finding) -> tuple[bool, bool, bool, int]:
+    """Errors go first; among them what a repair has proven, then what has a name, then what covers most tensors."""
+    unnamed = finding.cause == "unexplained"
+    return finding.severity != "error", finding.repaired is None, unnamed, -len(finding.tensors)
 
 
 def whole(rows: Sequence[tuple[float, float, float, float, float]], method: str) -> Difference:
