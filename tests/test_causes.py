@@ -140,6 +140,21 @@ def test_colours_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue()).split() == pipe.getvalue().split()
 
 
+def test_nothing_is_cut_off_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    for slug in SLUGS:
+        terminal, pipe = Terminal(), io.StringIO()
+        for stream in (terminal, pipe):
+            causes(slug, stream)
+        assert max(map(len, terminal.getvalue().splitlines())) <= 60
+        assert "".join(terminal.getvalue().split()) == "".join(pipe.getvalue().split())
+
+
 @pytest.mark.parametrize(
     ("asked", "nearest"), [("regularizer", "regulariser"), ("Wrong_Cache", "wrong-cache"), ("trasnposed", "transposed")]
 )

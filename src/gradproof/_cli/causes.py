@@ -1,7 +1,8 @@
 """``gradproof causes``: what a cause is, with a wrong example beside a right one.
 
 The decision behind it: pages are Markdown of four kinds of blocks (headings, paragraphs, items, code), so they are laid
-out here in a few lines, as the reports are. Code stays as it is written, so that it can be copied from the screen.
+out here in a few lines, as the reports are. Code stays as it is written wherever 80 columns are to be had, so that it
+can be copied from the screen; on a narrower terminal it is broken rather than cut off.
 """
 
 import re
@@ -53,7 +54,7 @@ def _blocks(page: str) -> Iterator["RenderableType"]:
         if number:
             yield ""
         if kind == "code":
-            code = Syntax(content, "python", theme="ansi_light", background_color="default")
+            code = Syntax(content, "python", theme="ansi_light", background_color="default", word_wrap=True)
             yield Padding(code, (0, 0, 0, INDENT))
         elif kind == "heading":
             yield Text(content, style="bold")
