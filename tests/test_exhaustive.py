@@ -95,7 +95,7 @@ def test_the_mask_holds_all_that_is_wrong_and_only_that() -> None:
     wrong[1] = wrong[0, 3] = True
     report = check(network, {**truth, "W": np.where(wrong, 1.5 * truth["W"], truth["W"])})
     np.testing.assert_array_equal(report.findings[0].where.mask("W"), wrong)
-    assert str(report.findings[0].where) == "5 of 12 elements of W"
+    assert str(report.findings[0].where) == "W[0, 3], row 1 of W"
     assert str(check(network, {**truth, "W": 3.0 * truth["W"]}).findings[0].where) == "all of W"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny import check, only, tiny
 
+import gradproof as gp
 from planted.base import Array, Tree
 from planted.course import Fault, Hook, on
 
@@ -69,6 +70,22 @@ def test_another_mask(hook: Hook) -> None:
     finding = only(check(tiny(keep_prob=0.7), fault=everywhere(hook)))
     assert finding.cause == "dropout"
     assert finding.detail.startswith("mask")
+    assert "dropout" in finding.message or "keep_prob" in finding.message
+
+
+def test_another_mask_in_a_network_that_cannot_be_worked_out_again() -> None:
+    """With the data out of sight the option alone decides: right at keep_prob = 1, wrong below."""
+    hook = everywhere(lambda dA, run, k: dA * np.roll(run.D[k], 1, axis=1) / run.keep_prob)
+    model = tiny(keep_prob=0.7)
+
+    def cost(params: Tree, keep_prob: float) -> float:
+        return model.cost(params, *model.data, **{**model.options, "keep_prob": keep_prob})
+
+    def grads(params: Tree, keep_prob: float) -> Tree:
+        return model.grads(params, *model.data, fault=hook, **{**model.options, "keep_prob": keep_prob})
+
+    finding = only(gp.check(cost, model.params, grads, options={"keep_prob": 0.7}))
+    assert (finding.cause, finding.detail) == ("dropout", "mask")
     assert "right without dropout (keep_prob = 1)" in finding.message
 
 

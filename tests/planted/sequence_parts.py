@@ -591,7 +591,11 @@ def _arrangements(roles: Roles) -> Iterator[Recipe]:
         edit=with_part(roles.middle, slice(2, None), 0.0),
     )  # fmt: skip
     yield Recipe(
-        f"d{roles.middle} first row times 3", "region", "middle", alike="factor", edit=with_part(roles.middle, 0, 3.0)
+        f"d{roles.middle} first row times 3",
+        "region",
+        "middle",
+        alike_with="factor",
+        edit=with_part(roles.middle, 0, 3.0),
     )
 
 

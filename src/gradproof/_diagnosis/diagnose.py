@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.evidence import rms
@@ -18,6 +19,8 @@ from gradproof._diagnosis.table import STAGES
 from gradproof._records import Finding, Place
 from gradproof._verdict.settle import Claimed
 
+#: A fix that changes an element by less than this, relative, leaves it as it is.
+ROUNDING = 1e-12
 #: Seeds of proofs start here, apart from those of verdicts and evidence.
 PROOF_SEEDS = 611_953
 
@@ -102,18 +105,30 @@ def _resolution(case: Case, tensor: int) -> float:
 
 
 def place_of(case: Case, chosen: Explanation) -> Place:
-    """Where an explanation holds: the places found, all of the other tensors."""
-    masks, texts, exact = {}, [], bool(chosen.places)
+    """Where an explanation holds: the places found, what a fix changes, all of the other tensors."""
+    masks, texts, exact = {}, [], True
     whole = [i for i in chosen.tensors if i not in chosen.places]
     for i, where in chosen.places.items():
         masks[case.tensors[i].name] = where.mask
         texts.append(where.text)
         exact = exact and where.exact
     for i in whole:
-        masks[case.tensors[i].name] = np.ones(case.tensors[i].shape, dtype=bool)
+        changed = _changed(case, chosen, i)
+        masks[case.tensors[i].name] = np.ones(case.tensors[i].shape, dtype=bool) if changed is None else changed
+        exact = exact and changed is not None
     if whole:
         texts.append(_layers_or_names(case, whole))
-    return Place(", ".join(texts), masks, exact and not whole)
+    return Place(", ".join(texts), masks, exact)
+
+
+def _changed(case: Case, chosen: Explanation, tensor: int) -> NDArray[np.bool_] | None:
+    """The elements that a fix changes beyond rounding; None where there is no fix."""
+    if tensor not in chosen.repairs:
+        return None
+    claim, repaired = case.claims[tensor], chosen.repairs[tensor]
+    size = np.maximum(np.abs(claim), np.abs(repaired))
+    off: NDArray[np.bool_] = np.abs(claim - repaired) > ROUNDING * size
+    return off
 
 
 def _layers_or_names(case: Case, tensors: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof._diagnosis.case import Elsewhere
-from gradproof._diagnosis.evidence import BARS, CLEAR, Suspect
+from gradproof._diagnosis.evidence import BARS, CLEAR, Suspect, rms
 
 #: A claim agrees where no more than this share of it is left beside the error bars.
 RESOLVED = 1e-7
@@ -42,6 +42,20 @@ def agrees(there: Elsewhere, suspect: Suspect, probes: int = 2) -> bool | None:
     if all(abs(e.mismatch) <= BARS * e.bar + RESOLVED * size and e.bar <= 1e-4 * size for e in found):
         return True
     return None
+
+
+def left(there: Elsewhere, suspect: Suspect, probes: int = 2) -> float | None:
+    """The mismatch there along a few directions, relative to the claim; None where it cannot be measured."""
+    claim = there.claims.get(suspect.name)
+    if claim is None or not np.all(np.isfinite(claim)) or not len(suspect.directions):
+        return None
+    directions = suspect.directions[:probes]
+    claimed = there.reference.evaluator.problem.project(directions, suspect.index, [claim])[:, 0]
+    size = rms(claimed)
+    found = there.reference.measure(directions, SHARP * size) if size else []
+    if not found or not all(e.measured for e in found):
+        return None
+    return rms(np.array([max(0.0, abs(e.mismatch) - BARS * e.bar) for e in found])) / size
 
 
 def all_agree(there: Elsewhere, suspects: Sequence[Suspect]) -> bool:

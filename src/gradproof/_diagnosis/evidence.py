@@ -100,6 +100,11 @@ class Suspect:
         return rms(self.mismatch) > CLEAR * rms(self.bars)
 
     @property
+    def moves(self) -> bool:
+        """Whether the measured derivative itself stands out of the error bars."""
+        return rms(self.measured) > CLEAR * rms(self.bars)
+
+    @property
     def elements(self) -> NDArray[Any] | None:
         """The measured derivative element by element; None where only projections are known."""
         if not self.single:

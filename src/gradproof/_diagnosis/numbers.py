@@ -45,7 +45,7 @@ def nice(value: float, error: float, examples: int = 0, options: Mapping[str, An
     if not error <= SHARPEST * abs(value):
         return None
     near = max(ERRORS * error, RELATIVE * abs(value))
-    for known in (*_of_examples(examples), *_of_options(options or {}, examples), *_simple()):
+    for known in (*_of_options(options or {}, examples), *_of_examples(examples), *_simple()):
         if abs(known.value - value) <= near:
             return known
     for sign in (1.0, -1.0):
@@ -89,10 +89,10 @@ def _of_options(options: Mapping[str, Any], m: int) -> Iterator[Nice]:
         number = float(value)
         for power in (1, 2, 3):
             raised = "" if power == 1 else f"^{power}"
-            yield Nice(number**power, f"{name}{raised} ({name} = {value})", "option", name)
-            yield Nice(number**-power, f"1/{name}{raised} ({name} = {value})", "option", name)
-        yield Nice(-number, f"-{name} ({name} = {value})", "option", name)
-        yield Nice(2 * number, f"2 {name} ({name} = {value})", "option", name)
-        yield Nice(number / 2, f"{name}/2 ({name} = {value})", "option", name)
+            yield Nice(number**power, f"{name}{raised} ({name} = {value:g})", "option", name)
+            yield Nice(number**-power, f"1/{name}{raised} ({name} = {value:g})", "option", name)
+        yield Nice(-number, f"-{name} ({name} = {value:g})", "option", name)
+        yield Nice(2 * number, f"2 {name} ({name} = {value:g})", "option", name)
+        yield Nice(number / 2, f"{name}/2 ({name} = {value:g})", "option", name)
         if m > 1:
-            yield Nice(number / m, f"{name}/m ({name} = {value}, m = {m})", "option", name)
+            yield Nice(number / m, f"{name}/m ({name} = {value:g}, m = {m})", "option", name)

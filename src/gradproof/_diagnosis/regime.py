@@ -9,12 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof._diagnosis.case import Case, Elsewhere, Explanation
-from gradproof._diagnosis.elsewhere import all_agree
-from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.elsewhere import RESOLVED, all_agree, left
+from gradproof._diagnosis.evidence import Suspect, rms
 from gradproof._diagnosis.saying import gradient_of
 
 #: How much smaller and larger the parameters are tried.
 SMALLER, LARGER = 0.1, 10.0
+#: A mismatch that has sunk below this share of itself half way there is fading and not switched off.
+FADING = 0.2
 
 
 def explain(case: Case) -> Sequence[Explanation]:
@@ -23,12 +25,24 @@ def explain(case: Case) -> Sequence[Explanation]:
         return []
     for scale in (SMALLER, LARGER):
         there = case.lab.visit(theta={i: theta * scale for i, theta in case.thetas.items()})
-        if there is None or not all_agree(there, case.open):
+        if there is None or not all_agree(there, case.open) or not _abrupt(case, scale):
             continue
         if scale < 1.0 and all(_flushed(there, s) for s in case.open):
             return [_overflow(case)]
         return [_branch(case, scale)]
     return []
+
+
+def _abrupt(case: Case, scale: float) -> bool:
+    """Whether half way there it is exactly right as well, or as wrong as here: a slip that fades away is neither.
+
+    Where every term of a mismatch is of a higher power in the parameters than the gradient, it sinks below any bound.
+    """
+    there = case.lab.visit(theta={i: theta * scale**0.5 for i, theta in case.thetas.items()})
+    largest = max(case.open, key=lambda s: s.tensor.size)
+    seen = None if there is None else left(there, largest)
+    here = rms(largest.mismatch) / (rms(largest.measured + largest.mismatch) or 1.0)
+    return seen is not None and (seen <= RESOLVED or seen >= FADING * here)
 
 
 def _flushed(there: Elsewhere, s: Suspect) -> bool:

@@ -22,7 +22,8 @@ def explain(case: Case) -> Sequence[Explanation]:
         if where is None:
             continue
         case.places[s.index] = where
-        if where.kind != "all" and 0 < where.mask.sum() < where.mask.size:
+        # Where nothing but zeros lies outside, the part that is wrong is all there is.
+        if where.kind != "all" and where.mask.any() and np.any(s.claim[~where.mask]):
             found.append(_explanation(case, s, where))
     return found
 
@@ -30,7 +31,7 @@ def explain(case: Case) -> Sequence[Explanation]:
 def _explanation(case: Case, s: Suspect, where: Whereabouts) -> Explanation:
     inside = np.where(where.mask, s.claim, 0.0)
     outside = np.where(where.mask, 0.0, s.claim)
-    look = f"Look at how {where.text} is computed in the gradient of {s.name}"
+    look = f"Look at what is different about {where.text} when the gradient of {s.name} is computed"
     if where.kind == "scattered" or not where.exact:
         message = f"The gradient of {s.name} is wrong in a part only: {where.text}."
         return Explanation(

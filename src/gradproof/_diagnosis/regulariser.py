@@ -41,11 +41,13 @@ def _term(suspect: Suspect, shape: str) -> NDArray[Any]:
 
 
 def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explanation | None:
-    if not cluster.solid:
-        return None
+    if not cluster.solid or (shape == "ones" and {s.index for s in case.open} - set(cluster.tensors)):
+        return None  # a constant is also what a reduction that went wrong elsewhere leaves on a bias
     repairs = {i: case.claims[i] + cluster.value * _term(case.suspects[i], shape) for i in cluster.tensors}
     names = case.names(cluster.tensors)
     size = times(abs(cluster.value), cluster.error)
+    known = case.nice(abs(cluster.value), cluster.error)
+    exact = known.text if known is not None and known.role == "option" else f"{abs(cluster.value):.9g}"
     biases = {i for layer in case.layers for i in layer.biases}
     only_biases = set(cluster.tensors) <= biases
     there = claimed_coefficient(case, cluster.tensors, shape)
@@ -54,10 +56,10 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
     kind = "L1" if shape == "sign" else "L2" if shape == "theta" else "constant"
     if cluster.value > 0.0:
         message = f"The gradient of {names} lacks {size} times {word} (the {kind} term: {detail})."
-        fix = f"Add {cluster.value:.9g} times {word} to the gradient of {names}."
+        fix = f"Add {exact} times {word} to the gradient of {names}."
     else:
         message = f"The gradient of {names} has {size} times {word} too much (the {kind} term: {detail})."
-        fix = f"Take {-cluster.value:.9g} times {word} off the gradient of {names}."
+        fix = f"Take {exact} times {word} off the gradient of {names}."
     rank = 1.5 if shape == "theta" else 2.0
     return Explanation(
         "regulariser", cluster.tensors, message, fix, repairs, detail, rank, (cluster.value, cluster.error),

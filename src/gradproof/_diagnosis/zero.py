@@ -5,16 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
-from gradproof._diagnosis.evidence import Suspect, rms
-
-#: A claim this much smaller than the derivative is what rounding leaves of zero.
-ROUNDING = 1e-13
 
 
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a data part of exactly zero."""
-    zero = [s for s in case.open if _nothing(s)]
-    decay = [s for s in case.open if not _nothing(s) and _only_decay(case, s.index)]
+    zero = [s for s in case.open if not np.any(s.claim)]
+    decay = [s for s in case.open if np.any(s.claim) and s.moves and _only_decay(case, s.index)]
     found = []
     if zero:
         tensors = tuple(s.index for s in zero)
@@ -31,15 +27,6 @@ def explain(case: Case) -> Sequence[Explanation]:
         fix = f"Compute the data part of the gradient of {names}: it is never set, or cut off from the cost."
         found.append(Explanation("zero", tensors, message, fix, {}, "L2 term only", 0.6))
     return found
-
-
-def _nothing(s: Suspect) -> bool:
-    """Whether a claim is zero, or zero to its own rounding beside the derivative."""
-    if not np.any(s.claim):
-        return True
-    scale = s.directions[0].parts[0].weight if s.directions else 1.0
-    size = rms(s.measured) / scale
-    return float(np.max(np.abs(s.claim))) <= ROUNDING * size
 
 
 def _only_decay(case: Case, tensor: int) -> bool:

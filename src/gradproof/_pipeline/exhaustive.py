@@ -5,7 +5,7 @@ this is the method that others can be held against.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._localisation.components import Measured, measure_components, rows
+from gradproof._pipeline.edges import Work
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS
 from gradproof._pipeline.repeats import first_calls, unsteady
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, nothing, unexplained
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, nothing
 from gradproof._records import (
     Components,
     Difference,
@@ -32,11 +33,13 @@ from gradproof._records import (
     Verdict,
     Weighting,
 )
-from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, default_scales
+from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, Outcome, default_scales
 from gradproof._verdict.staircase import steps_close, steps_far
 
 #: Components kept for the list of the worst.
 KEPT = 1000
+#: Findings whose place is better known from the elements than from any search.
+SEARCHED = ("unexplained",)
 
 
 def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper | None) -> Found:
@@ -89,27 +92,41 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
     found = Found(tensors, absolute, findings, notes=notes)
     listed = rows(place.reference.evaluator.problem, batches, flat_offsets(session))
     found.components = Components(tuple(listed[:KEPT]), len(listed), sum(t.size for t in tensors))
-    blamed = {name for f in findings if f.severity == "error" for name in f.tensors}
-    for finding in unexplained(session, tensors, blamed):
-        found.findings.append(_placed(finding, place, batches))
+    if any(t.verdict is Verdict.WRONG for t in tensors) and not exhausted:
+        from gradproof._pipeline.explaining import explain  # only a wrong gradient pays for the diagnosis
+
+        guilty = [i for i, t in enumerate(tensors) if t.verdict is Verdict.WRONG and t.name in claims.values]
+        outcomes = {i: Outcome("wrong", *absolute[i][:3], absolute[i][4], absolute=True) for i in guilty}
+        explain(Work(session, options, meter, spread, still, notes), dict.fromkeys(guilty, place), outcomes, found)
+    masks = _masks(place, batches)
+    found.findings = [_placed(f, masks) if f.cause in SEARCHED else f for f in found.findings]
     return found
 
 
-def _placed(finding: Finding, place: Place0, batches: Sequence[Measured]) -> Finding:
-    """The finding with its exact place, every element of its tensor having been measured."""
-    name = finding.tensors[0]
-    i = next(i for i, t in enumerate(place.reference.evaluator.problem.tensors) if t.name == name)
-    tensor = place.reference.evaluator.problem.tensors[i]
-    wrong = np.zeros(tensor.size, dtype=bool)
-    for batch in batches:
-        if batch.tensor == i:
-            wrong[batch.coordinates] = np.abs(batch.mismatch) > batch.bars
-    mask: NDArray[np.bool_] = (wrong.reshape(-1, 2).any(1) if tensor.complex else wrong).reshape(tensor.shape)
+def _masks(place: Place0, batches: Sequence[Measured]) -> dict[str, NDArray[np.bool_]]:
+    """The wrong elements of each tensor, every one having been measured."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for i, tensor in enumerate(place.reference.evaluator.problem.tensors):
+        wrong = np.zeros(tensor.size, dtype=bool)
+        for batch in batches:
+            if batch.tensor == i:
+                wrong[batch.coordinates] = np.abs(batch.mismatch) > batch.bars
+        single = np.logical_or(wrong[::2], wrong[1::2]) if tensor.complex else wrong
+        found[tensor.name] = single.reshape(tensor.shape)
+    return found
+
+
+def _placed(finding: Finding, masks: Mapping[str, NDArray[np.bool_]]) -> Finding:
+    """The finding with the place that was measured element by element."""
+    own = {name: masks[name] for name in finding.tensors}
+    return replace(finding, where=Place(", ".join(_said(name, mask) for name, mask in own.items()), own, exact=True))
+
+
+def _said(name: str, mask: NDArray[np.bool_]) -> str:
     count = int(mask.sum())
-    text = f"all of {name}" if count == mask.size else f"{count} of {mask.size} elements of {name}"
-    if count == 1 and tensor.shape:
-        text = f"{name}[{', '.join(str(int(k)) for k in np.argwhere(mask)[0])}]"
-    return replace(finding, where=Place(text, {name: mask}, exact=True))
+    if count == 1 and mask.ndim:
+        return f"{name}[{', '.join(str(int(k)) for k in np.argwhere(mask)[0])}]"
+    return f"all of {name}" if count == mask.size else f"{count} of {mask.size} elements of {name}"
 
 
 def _judged(

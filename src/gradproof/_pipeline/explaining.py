@@ -27,6 +27,8 @@ from gradproof._verdict.judge import Outcome, default_scales, scaled
 EVIDENCE_SEEDS = 15_485_863
 #: Elements that are measured one by one in a wrong tensor that nothing explains.
 SAMPLED = 10
+#: Methods that do not stop at the verdict.
+EXPLAINED = ("auto", "exhaustive")
 #: Elements kept for the list of the worst.
 KEPT = 1000
 
@@ -44,9 +46,10 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
     guilty = [i for i in wrong if i in places and i in outcomes and outcomes[i].status == "wrong"]
     case: Case | None = None
-    if work.options.method == "auto":
+    explained = work.options.method in EXPLAINED
+    if explained:
         _unbroadcast(work, places, found)
-    if work.options.method == "auto" and guilty:
+    if explained and guilty:
         try:
             case = _case(work, places, outcomes, found, [i for i in guilty if found.tensors[i].name not in blamed])
             claimed = {i: places[i].claimed for i in guilty}

@@ -77,7 +77,7 @@ def outline(report: Report) -> Outline:
     return Outline(
         verdict=report.verdict,
         headline=f"gradproof: {report.verdict.upper()}. {headline(report)}",
-        findings=tuple(_finding(finding, told=finding is first) for finding in report.findings),
+        findings=tuple(_finding(f, _before(report, f), told=f is first) for f in report.findings),
         rows=tuple(_row(tensor) for tensor in shown),
         unlisted=f"{wording.counted(len(rest), 'more tensor')}: {_tally(rest)}." if rest else "",
         worst=_worst_heading(worst),
@@ -118,7 +118,19 @@ def _short(finding: Finding) -> str:
     return f"{wording.name(finding.cause, 30)}{factor} in {place}"
 
 
-def _finding(finding: Finding, *, told: bool) -> tuple[tuple[str, str], ...]:
+def _before(report: Report, finding: Finding) -> list[float]:
+    """The differences of the tensors that a finding explains."""
+    return [float(report.tensors[name].difference) for name in finding.tensors if name in report.tensors]
+
+
+def _fall(before: Sequence[float]) -> str:
+    """How the difference was before a fix, the largest of several tensors, if all are known."""
+    if not before or not all(math.isfinite(number) for number in before):
+        return "is at most "
+    return f"falls from {max(before):.1e} to at most "
+
+
+def _finding(finding: Finding, before: Sequence[float], *, told: bool) -> tuple[tuple[str, str], ...]:
     """A finding's labelled sentences; ``told`` where the headline has said its message already."""
     detail = f" ({wording.plain(finding.detail)})" if finding.detail else ""
     factor = f", fitted {wording.fitted(finding.factor)}" if finding.factor else ""
@@ -130,7 +142,7 @@ def _finding(finding: Finding, *, told: bool) -> tuple[tuple[str, str], ...]:
         place += f" ({'' if finding.where.exact else 'at most '}{wording.counted(size, 'element')})"
     proof = ""
     if finding.repaired is not None and math.isfinite(finding.repaired):
-        proof = f"with this fix the difference is at most {wording.above(finding.repaired)}."
+        proof = f"with this fix the difference {_fall(before)}{wording.above(finding.repaired)}."
     also = ", ".join(wording.plain(other) for other in finding.also)
     rows = (
         ("Cause" if finding.severity == "error" else "Warning", cause),
