@@ -25,6 +25,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     room: frozenset(allowed.split())
     for room, allowed in {
         "_errors": "",
+        "_causes": "_errors",
         "_guard": "",
         "_tree": "_errors",
         "_records": "_errors",
@@ -45,7 +46,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "callbacks": "_check _guard",
         "network": "",
         "_cases": "_check _report network _stages _records _errors",
-        "_cli": "_cases _check _report network _stages _records _errors",
+        "_cli": "_cases _causes _check _report network _stages _records _errors",
         PLUGIN: "_cases _check _report",
     }.items()
 } | {FACE: frozenset({"everything"})}
@@ -55,7 +56,7 @@ LAZY_EXCEPTIONS = frozenset({("_records", "_report")})
 
 #: Packages of others -> the rooms that may import them. What is not named here belongs to FRAMEWORK_ROOMS alone.
 THIRD_PARTY: Mapping[str, frozenset[str]] = {
-    "numpy": frozenset(ROOMS) - {"_errors"},
+    "numpy": frozenset(ROOMS) - {"_errors", "_causes"},
     "rich": frozenset({"_report", "_cli"}),
     "pytest": frozenset({PLUGIN}),
 }

@@ -18,6 +18,7 @@ from gradproof._report.outline import Element, Outline, Row, outline
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 WIDTH = 80
 #: How wide a line may become to keep a name whole: the longest name of a table and the other columns.
@@ -78,16 +79,16 @@ def encodable(text: str, encoding: str | None) -> str:
     return text
 
 
-def pairs(rows: Sequence[tuple[str, str]]) -> "Table":
-    """Labelled sentences, the labels in a column of their own."""
+def pairs(rows: Sequence[tuple[str, "str | Text"]]) -> "Table":
+    """Labelled sentences, the labels in a column of their own; strings are taken literally."""
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(padding=(0, _GAP, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for label, text in rows:
-        grid.add_row(Text(label, style="bold"), Text(text))
+    for label, sentence in rows:
+        grid.add_row(Text(label, style="bold"), Text(sentence) if isinstance(sentence, str) else sentence)
     return grid
 
 
