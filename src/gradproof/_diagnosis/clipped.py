@@ -49,18 +49,15 @@ def _elements(case: Case) -> Iterator[Explanation]:
     for s in case.open:
         top = float(np.max(np.abs(s.claim), initial=0.0))
         at = np.abs(s.claim) == top
-        if s.tensor.complex or not top or at.sum() < 2 or len(np.unique(np.abs(s.claim))) < 3 or not s.clear:
+        if s.tensor.complex or not top or at.sum() < 2 or not s.clear:
             continue
-        if _right_elsewhere(s, at):
+        if _cut_off(s, top) if s.single else len(np.unique(np.abs(s.claim))) > 2 and _right_elsewhere(s, at):
             found.append((s, top))
     known = {s.index for s, _ in found}
     for s in case.open:
-        direct = s.elements
         for bound in {top for _, top in found}:
-            if s.index not in known and direct is not None and np.max(np.abs(s.claim)) == bound:
-                bars = (s.bars / s.directions[0].parts[0].weight).reshape(direct.shape)
-                if np.all(np.abs(np.clip(direct, -bound, bound) - s.claim) <= 3.0 * bars):
-                    found.append((s, bound))
+            if s.index not in known and np.max(np.abs(s.claim)) == bound and _cut_off(s, bound):
+                found.append((s, bound))
     for bound in sorted({top for _, top in found}):
         members = tuple(sorted(s.index for s, top in found if top == bound))
         names = case.names(members)
@@ -69,6 +66,15 @@ def _elements(case: Case) -> Iterator[Explanation]:
             "below are right.",
             f"Return the gradient of {names} as it is, and leave clipping to the optimiser.", {}, f"at {bound:g}", 0.7,
         )  # fmt: skip
+
+
+def _cut_off(s: Suspect, bound: float) -> bool:
+    """Whether the claim is what was measured element by element, cut off at a bound."""
+    direct = s.elements
+    if direct is None or s.tensor.complex:
+        return False
+    bars = (s.bars / s.directions[0].parts[0].weight).reshape(direct.shape)
+    return bool(np.all(np.abs(np.clip(direct, -bound, bound) - s.claim) <= 3.0 * bars))
 
 
 def _right_elsewhere(s: Suspect, at: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> bool:

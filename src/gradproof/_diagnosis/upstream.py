@@ -26,15 +26,15 @@ def explain(case: Case) -> Sequence[Explanation]:
     top = last == len(layers) - 1
     name = f"layer {layers[last].key}" if layers[last].key.isdigit() else layers[last].key
     where = "at the output" if top else f"at {name}"
-    below = "and all gradients below it are wrong" if last else "and its gradients are wrong"
-    message = f"The fault enters {where}, {below}; everything above is right."
+    below = "all gradients from there down are wrong" if last else "its gradients are wrong"
+    message = f"The fault enters {where}: {below}, everything above is right."
     if top:
         message = (
             f"The fault enters where the cost is differentiated by the last layer ({name}): all gradients are wrong."
         )
     fix = (
-        f"Look at the backward step into {name}: the derivative of its activation, the weights that carry the error "
-        "back to it, masks between the two."
+        f"Look at the backward step into {name}: the derivative of its activation, the weights of the layer above that "
+        "carry the error back to it, masks between the two."
         if not top
         else "Look at the first line of the backward pass, where the derivative of the cost starts."
     )

@@ -97,7 +97,8 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
 
         guilty = [i for i, t in enumerate(tensors) if t.verdict is Verdict.WRONG and t.name in claims.values]
         outcomes = {i: Outcome("wrong", *absolute[i][:3], absolute[i][4], absolute=True) for i in guilty}
-        explain(Work(session, options, meter, spread, still, notes), dict.fromkeys(guilty, place), outcomes, found)
+        work = Work(session, options, meter, spread, still, notes)
+        explain(work, place, dict.fromkeys(guilty, place), outcomes, found)
     masks = _masks(place, batches)
     found.findings = [_placed(f, masks) if f.cause in SEARCHED else f for f in found.findings]
     return found

@@ -33,11 +33,14 @@ EXPLAINED = ("auto", "exhaustive")
 KEPT = 1000
 
 
-def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Outcome], found: Found) -> None:
+def explain(
+    work: Work, place: Place0, places: Mapping[int, Place0], outcomes: Mapping[int, Outcome], found: Found
+) -> None:
     """Files findings for the wrong tensors, and measures some of their elements.
 
     Args:
         work: the check in progress.
+        place: the point of the check.
         places: where each tensor was judged.
         outcomes: what its probes said.
         found: gets the findings and the components.
@@ -48,7 +51,7 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
     case: Case | None = None
     explained = work.options.method in EXPLAINED
     if explained:
-        _unbroadcast(work, places, found)
+        _unbroadcast(work, place, found)
     if explained and guilty:
         try:
             case = _case(work, places, outcomes, found, [i for i in guilty if found.tensors[i].name not in blamed])
@@ -67,10 +70,9 @@ def explain(work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Out
         found.components = _elements(work, places, outcomes, case, guilty)
 
 
-def _unbroadcast(work: Work, places: Mapping[int, Place0], found: Found) -> None:
+def _unbroadcast(work: Work, place: Place0, found: Found) -> None:
     """Replaces the finding on a shape by one that says over which axes the sum is missing, where that is proven."""
-    place = next(iter(places.values()), None)
-    if place is None or not place.claims.misshapen:
+    if not place.claims.misshapen:
         return
     given = place.claims.misshapen
     claims = {i: given[t.name] for i, t in enumerate(work.session.tensors) if t.name in given}

@@ -100,7 +100,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     if any(t.verdict is Verdict.WRONG for t in found.tensors):
         from gradproof._pipeline.explaining import explain  # only a wrong gradient pays for the diagnosis
 
-        explain(work, places, outcomes, found)
+        explain(work, place, places, outcomes, found)
     _end(work, found)
     return found
 

@@ -104,10 +104,13 @@ def _second_call(found: Repeats, kept: Kept, touched: Sequence[str], meter: Mete
     data: tuple[str, ...] = ()
     if touched:
         meter.afford(2)
+        latest = kept.now()
         spoilt, sound = _cost_with(session, after, meter), _cost_with(session, kept, meter)
         data = _data(session, touched, another_cost=spoilt != sound)
         if data:
             session = replace(session, kept=kept)
+        else:
+            latest.restore()  # the gradient's own memory goes on from where its calls have left it
     again = replace(found, session=session, calls=(*found.calls, second), data=data, moved=moved)
     differs = any(again.differing(t.name) for t in session.tensors)
     return again if differs else replace(again, calls=found.calls)
@@ -235,10 +238,12 @@ class _Reporter:
             if start > 0
             else "it grows by the same amount"
         )
+        plural = len(names) > 1
+        subject = f"The gradient{'s' if plural else ''} of {listed(names)} {'are' if plural else 'is'}"
         return self._finding(
             "accumulated",
             names,
-            f"The gradient of {listed(names)} is added up over calls: {said}.",
+            f"{subject} added up over calls: {said}.",
             "Set it to zero at the start of each backward pass, or assign where it is added (= in place of +=).",
             "added up over calls",
             repaired=left,
