@@ -83,7 +83,9 @@ def explain(case: Case) -> Sequence[Explanation]:
                 "the cost honours it, the gradient takes it for granted."
             )
             fix = f"Pass {option} on to the backward pass and use it there as the cost does."
-            also = () if own else ("activation-derivative",)
+            also: tuple[str, ...] = () if own else ("activation-derivative",)
+            if option in SCALES and not value:
+                return [_other_term(case, option, tensors)]
             return [
                 Explanation("configuration", tensors, message, fix, {}, f"right at {option} = {value}", 3.0, also=also)
             ]
@@ -92,9 +94,20 @@ def explain(case: Case) -> Sequence[Explanation]:
             verb_ = verb(len(suspects), "does", "do")
             message = f"The gradient of {names} {verb_} not react to {option}, but the cost does."
             fix = f"Pass {option} on to the backward pass and use it there as the cost does."
-            also = ("stale",)
+            also = ("stale", "other-loss")
             return [Explanation("configuration", tensors, message, fix, {}, f"ignores {option}", 3.0, also=also)]
     return []
+
+
+def _other_term(case: Case, option: str, tensors: tuple[int, ...]) -> Explanation:
+    """A gradient that is right without its regulariser: the term is another one than the cost's."""
+    names = case.names(tensors)
+    message = (
+        f"{gradient_of(names, len(tensors))} right with {option} = 0 and wrong with "
+        f"{option} = {case.lab.options[option]}: the term that {option} scales is another one than in the cost."
+    )
+    fix = f"Differentiate the term that {option} scales as it stands in the cost."
+    return Explanation("regulariser", tensors, message, fix, {}, "of another form", 3.0, also=("configuration",))
 
 
 def _odd(case: Case, option: str, value: Any, cost: float) -> bool:

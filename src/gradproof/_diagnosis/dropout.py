@@ -23,6 +23,13 @@ NEAR = 1e-5
 LEAST = 0.1
 
 
+def in_use(case: Case) -> bool:
+    """Whether the cost drops units as far as can be seen: by an option, or by random numbers."""
+    options = case.lab.options
+    kept = any(options.get(name) not in (None, 1) for name in KEEPING)
+    return kept or any(options.get(name) not in (None, 0) for name in DROPPING) or case.lab.random
+
+
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by powers of keep_prob on the layers."""
     fits: dict[int, tuple[Fitted, bool]] = {f.tensor: (f, False) for f in whole(case.open)}
@@ -111,4 +118,6 @@ def explain_off(case: Case) -> Sequence[Explanation]:
     )
     fix = "Multiply by the same mask, and divide by the same share, as the forward pass."
     tensors = tuple(s.index for s in suspects)
-    return [Explanation("dropout", tensors, message, fix, {}, "mask", 2.0, also=("wrong-cache",))]
+    return [
+        Explanation("dropout", tensors, message, fix, {}, "mask", 2.0, also=("wrong-cache", "activation-derivative"))
+    ]

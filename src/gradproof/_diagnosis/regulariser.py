@@ -41,8 +41,8 @@ def _term(suspect: Suspect, shape: str) -> NDArray[Any]:
 
 
 def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explanation | None:
-    if not cluster.solid or (shape == "ones" and {s.index for s in case.open} - set(cluster.tensors)):
-        return None  # a constant is also what a reduction that went wrong elsewhere leaves on a bias
+    if not cluster.solid or (shape == "ones" and not _constant_term(case, cluster)):
+        return None
     repairs = {i: case.claims[i] + cluster.value * _term(case.suspects[i], shape) for i in cluster.tensors}
     names = case.names(cluster.tensors)
     size = times(abs(cluster.value), cluster.error)
@@ -94,6 +94,18 @@ def _fixed(case: Case, cluster: Cluster, held: float) -> str:
 def _option(case: Case) -> str | None:
     """The option that scales the term, if it may be varied."""
     return next((name for name in case.lab.options if name in SCALES and case.lab.options[name]), None)
+
+
+def _constant_term(case: Case, cluster: Cluster) -> bool:
+    """Whether a constant on some tensors is a term, and not what a reduction that went wrong leaves on a bias.
+
+    It must be the same on several tensors, or a number that comes from the option of a regulariser, with nothing else
+    wrong beside it.
+    """
+    if {s.index for s in case.open} - set(cluster.tensors):
+        return False
+    known = case.nice(abs(cluster.value), cluster.error)
+    return len(cluster.tensors) > 1 or (known is not None and known.option in SCALES)
 
 
 def claimed_coefficient(case: Case, tensors: Sequence[int], shape: str = "theta") -> tuple[float, float] | None:

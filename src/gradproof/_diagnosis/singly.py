@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gradproof._diagnosis.activations import Activation, activations
 from gradproof._diagnosis.case import Case, Elsewhere, Explanation
 from gradproof._diagnosis.dense import Dense, columns, labels, stretches
+from gradproof._diagnosis.dropout import in_use
 from gradproof._diagnosis.evidence import gather
 from gradproof._diagnosis.losses import Loss, losses
 from gradproof._diagnosis.net import Net, backward, shaped
@@ -67,7 +68,7 @@ def explain(case: Case) -> Sequence[Explanation]:
         with np.errstate(all="ignore"):
             found = _explained(case, layers[: top + 1], measured=measured)
         if found:
-            return found
+            return found if in_use(case) else [e for e in found if e.cause != "dropout"]
     return []
 
 

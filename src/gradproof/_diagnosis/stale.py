@@ -19,6 +19,8 @@ from gradproof._diagnosis.saying import gradient_of, verb
 
 #: How far parameters are moved, relative to their size, and their size where they are zero.
 FAR, OF_ZERO = 0.1, 0.1
+#: How far they are moved once more: a derivative made of signs and steps stays what it was for a little move only.
+FARTHER = 3.0
 #: Claims that change by less than this, relative, stay what they were.
 STAYS = 1e-12
 #: Fewer elements than this in all may stay what they are by chance.
@@ -37,8 +39,10 @@ def explain(case: Case) -> Sequence[Explanation]:
     here, bare = _without_decay(case)
     if here is None:
         return []
-    there = case.lab.visit(theta=_moved(case, range(len(case.tensors))), options=bare)
-    if there is not None and _all_stay(case, here, there):
+    everything = [_moved(case, range(len(case.tensors)), far) for far in (FAR, FARTHER)]
+    there = case.lab.visit(theta=everything[0], options=bare)
+    farther = case.lab.visit(theta=everything[1], options=bare) if there and _all_stay(case, here, there) else None
+    if farther is not None and _all_stay(case, here, farther):
         names = case.names([s.index for s in case.open])
         subject = gradient_of(names, len(case.open)).rsplit(" ", 1)[0]
         message = f"{subject} {verb(len(case.open), 'does', 'do')} not react to the parameters, but the cost does."
@@ -47,10 +51,11 @@ def explain(case: Case) -> Sequence[Explanation]:
     layers = case.layers
     if len(layers) < 2 or len(case.open) < 2:
         return []
-    moved = _moved(case, layers[0].tensors)
-    there = case.lab.visit(theta=moved, options=bare)
-    if there is None or not _all_stay(case, here, there, moved):
-        return []
+    for far in (FAR, FARTHER):
+        moved = _moved(case, layers[0].tensors, far)
+        there = case.lab.visit(theta=moved, options=bare)
+        if there is None or not _all_stay(case, here, there, moved):
+            return []
     first, names = case.names(layers[0].tensors), case.names([s.index for s in case.open])
     message = f"Above the first layer the gradient of {names} does not react to {first}, but the cost does."
     fix = "Run the forward pass before each backward pass: activations of an earlier call are used."
@@ -61,7 +66,7 @@ def _explanation(case: Case, message: str, fix: str, detail: str) -> Explanation
     return Explanation("stale", tuple(s.index for s in case.open), message, fix, detail=detail, rank=2.0)
 
 
-def _moved(case: Case, tensors: Sequence[int]) -> dict[int, NDArray[Any]]:
+def _moved(case: Case, tensors: Sequence[int], far: float = FAR) -> dict[int, NDArray[Any]]:
     rng = np.random.default_rng(271_828)
     moved = {}
     for i in tensors:
@@ -69,7 +74,7 @@ def _moved(case: Case, tensors: Sequence[int]) -> dict[int, NDArray[Any]]:
         if not theta.size:
             continue
         size = float(np.sqrt(np.mean(np.abs(theta) ** 2))) or OF_ZERO
-        moved[i] = theta + FAR * size * rng.standard_normal(theta.shape)
+        moved[i] = theta + far * size * rng.standard_normal(theta.shape)
     return moved
 
 

@@ -20,7 +20,7 @@ from gradproof._diagnosis.numbers import Nice
 from gradproof._diagnosis.saying import gradient_of, times
 
 #: Names of terms in the parameters alone.
-_DECAY = re.compile(r"l1|l2|reg|decay|penalty|norm", re.IGNORECASE)
+_DECAY = re.compile(r"l1|l2|reg|decay|penalty|norm|lasso|ridge|prior|shrink", re.IGNORECASE)
 #: Error bars of a term's derivative aimed at, relative to the gradient.
 SHARP = 1e-9
 #: A multiple of the parameters is recognised within this share.

@@ -20,8 +20,8 @@ def explain(case: Case) -> Sequence[Explanation]:
         verb = "is" if len(tensors) == 1 else "are"
         subject = "The claimed gradient" if len(tensors) == 1 else "The claimed gradients"
         message = f"{subject} of {names} {verb} zero everywhere, but the cost changes with {names}."
-        fix = f"Compute the gradient of {names}: it is never set, or cut off from the cost."
-        found.append(Explanation("zero", tensors, message, fix, {}, "never computed", 0.5))
+        fix = f"Compute the gradient of {names}: it is never set, set back to zero, or cut off from the cost."
+        found.append(Explanation("zero", tensors, message, fix, {}, "zero everywhere", 0.5, also=("overwritten",)))
     if decay:
         tensors = tuple(s.index for s in decay)
         names = case.names(tensors)
