@@ -11,7 +11,7 @@ from gradproof._diagnosis.layers import Layer
 
 #: What else would spoil everything below a layer.
 INTO_A_LAYER = ("activation-derivative", "transposed", "dropout", "missing-path", "early-update", "wrong-cache")
-AT_THE_OUTPUT = ("other-loss", "missing-path", "activation-derivative")
+AT_THE_OUTPUT = ("other-loss", "missing-path", "activation-derivative", "stale")
 
 
 def explain(case: Case) -> Sequence[Explanation]:
@@ -30,13 +30,14 @@ def explain(case: Case) -> Sequence[Explanation]:
     message = f"The fault enters {where}: {below}, everything above is right."
     if top:
         message = (
-            f"The fault enters where the cost is differentiated by the last layer ({name}): all gradients are wrong."
+            f"All gradients are wrong, from {name} down: the fault enters where the backward pass starts, or lies in "
+            "something that all of it uses."
         )
     fix = (
         f"Look at the backward step into {name}: the derivative of its activation, the weights of the layer above that "
         "carry the error back to it, masks between the two."
         if not top
-        else "Look at the first line of the backward pass, where the derivative of the cost starts."
+        else "Look at the first line of the backward pass, and at the data and parameters it is given."
     )
     return [Explanation("upstream", spoilt, message, fix, {}, where, 6.0, also=AT_THE_OUTPUT if top else INTO_A_LAYER)]
 
