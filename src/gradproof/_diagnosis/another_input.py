@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.case import Case, Elsewhere, Explanation
 from gradproof._diagnosis.dense import Dense
 from gradproof._diagnosis.singly import taken_apart
 
 #: Inputs that are measured, and examples that are looked at.
 MEASURED, EXAMPLES = 12, 2
+#: Inputs that are measured at a second unit.
+AGAIN = 3
+
+Array = NDArray[Any]
 
 
 def explain(case: Case) -> Sequence[Explanation]:
@@ -68,10 +72,25 @@ def _differs(case: Case, dense: Dense) -> bool:
         error = float(db.ravel()[unit])
         given = (values - decay * W[unit, list(columns)]) / error
         bars = bars / abs(error)
+        if not _same_for_another_unit(there, dense, (W, places, db.ravel(), decay), given):
+            return False
         off = np.abs(given - claimed[: len(given)]) > np.maximum(10.0 * bars, 1e-5 * np.max(np.abs(given)))
         if np.count_nonzero(off) < max(2, 0.7 * len(off)) or _proportional(given, claimed[: len(given)]):
             return False
     return True
+
+
+def _same_for_another_unit(there: Elsewhere, dense: Dense, known: tuple[Any, Any, Any, float], given: Array) -> bool:
+    """Whether a second unit gets the same inputs, which of a square matrix tells on which axis they are."""
+    W, places, db, decay = known
+    units = np.argsort(-np.abs(db))
+    if len(units) < 2 or db[units[1]] == 0.0:
+        return False
+    other, few = int(units[1]), list(range(min(AGAIN, len(given))))
+    values, bars = there.measured(dense.weight, [int(dense.matrix(places)[other, j]) for j in few])
+    again = (values - decay * W[other, few]) / float(db[other])
+    near = np.maximum(10.0 * bars / abs(float(db[other])), 1e-5 * np.max(np.abs(given)))
+    return bool(np.all(np.abs(again - given[few]) <= near))
 
 
 def _proportional(one: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -73,5 +73,5 @@ def _branch(case: Case, scale: float) -> Explanation:
     )
     message += "for values of this size is wrong."
     fix = "Look at branches on the size of a value (np.where, clip, thresholds) in the backward pass."
-    also = ("overflow", "clipped", "stabiliser") if scale < 1.0 else ("stabiliser", "tie")
+    also = ("overflow", "clipped", "stabiliser", "other-loss") if scale < 1.0 else ("stabiliser", "tie", "other-loss")
     return Explanation("region", tensors, message, fix, {}, "branch", 4.5, also=also)

@@ -20,7 +20,7 @@ from gradproof._diagnosis.saying import gradient_of, verb
 #: How far parameters are moved, relative to their size, and their size where they are zero.
 FAR, OF_ZERO = 0.1, 0.1
 #: How far they are moved once more: a derivative made of signs and steps stays what it was for a little move only.
-FARTHER = 3.0
+FARTHER = 20.0
 #: Claims that change by less than this, relative, stay what they were.
 STAYS = 1e-12
 #: Fewer elements than this in all may stay what they are by chance.
@@ -39,23 +39,26 @@ def explain(case: Case) -> Sequence[Explanation]:
     here, bare = _without_decay(case)
     if here is None:
         return []
-    everything = [_moved(case, range(len(case.tensors)), far) for far in (FAR, FARTHER)]
-    there = case.lab.visit(theta=everything[0], options=bare)
-    farther = case.lab.visit(theta=everything[1], options=bare) if there and _all_stay(case, here, there) else None
-    if farther is not None and _all_stay(case, here, farther):
+    everything = range(len(case.tensors))
+    there = case.lab.visit(theta=_moved(case, everything), options=bare)
+    if there is not None and _all_stay(case, here, there) and _stay_far_off(case, here, everything, bare):
         names = case.names([s.index for s in case.open])
         subject = gradient_of(names, len(case.open)).rsplit(" ", 1)[0]
         message = f"{subject} {verb(len(case.open), 'does', 'do')} not react to the parameters, but the cost does."
-        fix = "Compute everything anew from the parameters of each call: a gradient of an earlier call is returned."
+        fix = (
+            "Compute everything anew from the parameters of each call: this gradient is that of an earlier call, or of "
+            "a cost that is linear in them."
+        )
         return [_explanation(case, message, fix, "earlier parameters")]
     layers = case.layers
     if len(layers) < 2 or len(case.open) < 2:
         return []
-    for far in (FAR, FARTHER):
-        moved = _moved(case, layers[0].tensors, far)
-        there = case.lab.visit(theta=moved, options=bare)
-        if there is None or not _all_stay(case, here, there, moved):
-            return []
+    moved = _moved(case, layers[0].tensors)
+    there = case.lab.visit(theta=moved, options=bare)
+    if there is None or not _all_stay(case, here, there, moved):
+        return []
+    if not _stay_far_off(case, here, layers[0].tensors, bare):
+        return []
     first, names = case.names(layers[0].tensors), case.names([s.index for s in case.open])
     message = f"Above the first layer the gradient of {names} does not react to {first}, but the cost does."
     fix = "Run the forward pass before each backward pass: activations of an earlier call are used."
@@ -63,7 +66,8 @@ def explain(case: Case) -> Sequence[Explanation]:
 
 
 def _explanation(case: Case, message: str, fix: str, detail: str) -> Explanation:
-    return Explanation("stale", tuple(s.index for s in case.open), message, fix, detail=detail, rank=2.0)
+    tensors = tuple(s.index for s in case.open)
+    return Explanation("stale", tensors, message, fix, detail=detail, rank=2.0, also=("other-loss",))
 
 
 def _moved(case: Case, tensors: Sequence[int], far: float = FAR) -> dict[int, NDArray[Any]]:
@@ -74,6 +78,7 @@ def _moved(case: Case, tensors: Sequence[int], far: float = FAR) -> dict[int, ND
         if not theta.size:
             continue
         size = float(np.sqrt(np.mean(np.abs(theta) ** 2))) or OF_ZERO
+        size = max(size, OF_ZERO) if abs(far) > FAR else size
         moved[i] = theta + far * size * rng.standard_normal(theta.shape)
     return moved
 
@@ -86,6 +91,23 @@ def _without_decay(case: Case) -> tuple[Mapping[str, NDArray[Any]] | None, Mappi
     bare = {option: 0.0}
     there = case.lab.visit(options=bare)
     return (None if there is None else there.claims), bare
+
+
+def _stay_far_off(
+    case: Case, here: Mapping[str, NDArray[Any]], tensors: Sequence[int], options: Mapping[str, Any] | None
+) -> bool:
+    """Whether claims that do not belong to the tensors moved stay what they are however far those are moved."""
+    for far in (FARTHER, -FARTHER):
+        there = case.lab.visit(theta=_moved(case, tensors, far), options=options)
+        if there is None:
+            return False
+        for s in case.open:
+            before, now = here.get(s.name), there.claims.get(s.name)
+            if s.index in tensors and len(tensors) < len(case.tensors):
+                continue
+            if before is None or now is None or np.linalg.norm(now - before) > STAYS * float(np.linalg.norm(before)):
+                return False
+    return True
 
 
 def _all_stay(

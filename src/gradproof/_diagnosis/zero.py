@@ -6,10 +6,15 @@ import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
 
+#: So many elements are not all zero by chance.
+FEWEST = 2
+
 
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a data part of exactly zero."""
     zero = [s for s in case.open if not np.any(s.claim)]
+    if sum(s.tensor.size for s in zero) < FEWEST and len(zero) < len(case.open):
+        zero = []  # a number that is zero beside others that are wrong may be so by chance
     decay = [s for s in case.open if np.any(s.claim) and s.moves and _only_decay(case, s.index)]
     # Where the derivative is a multiple of the claim as well, the data have nothing to say here.
     decay = [s for s in decay if s.fit([s.claim]) is None]
