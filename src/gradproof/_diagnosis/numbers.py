@@ -86,6 +86,8 @@ def _of_options(options: Mapping[str, Any], m: int) -> Iterator[Nice]:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value in (0, 1):
             continue
+        if not 1e-90 < abs(value) < 1e90:
+            continue  # nobody multiplies by it, and its powers leave the range of numbers
         number = float(value)
         for power in (1, 2, 3):
             raised = "" if power == 1 else f"^{power}"

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.evidence import Suspect
 
 
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a data part of exactly zero."""
     zero = [s for s in case.open if not np.any(s.claim)]
-    decay = [s for s in case.open if np.any(s.claim) and s.moves and _only_decay(case, s.index)]
+    decay = [s for s in case.open if np.any(s.claim) and s.moves and _only_decay(case, s)]
     found = []
     if zero:
         tensors = tuple(s.index for s in zero)
@@ -29,11 +30,11 @@ def explain(case: Case) -> Sequence[Explanation]:
     return found
 
 
-def _only_decay(case: Case, tensor: int) -> bool:
+def _only_decay(case: Case, s: Suspect) -> bool:
     """Whether a claim is an exact multiple of the parameters, as no gradient of data is by accident."""
-    claim, theta = case.claims[tensor], case.thetas[tensor]
+    claim, theta = case.claims[s.index], case.thetas[s.index]
     size = float(np.vdot(theta, theta).real)
     if claim.size < 4 or not size:
         return False
     multiple = float(np.vdot(theta, claim).real) / size
-    return multiple > 0.0 and bool(np.linalg.norm(claim - multiple * theta) <= 1e-12 * np.linalg.norm(claim))
+    return multiple > 0.0 and bool(np.linalg.norm(claim - multiple * theta) <= max(1e-12, 2.0 * s.roundoff) * np.linalg.norm(claim))
