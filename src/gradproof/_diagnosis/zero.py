@@ -11,7 +11,7 @@ from gradproof._diagnosis.evidence import Suspect
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a data part of exactly zero."""
     zero = [s for s in case.open if not np.any(s.claim)]
-    decay = [s for s in case.open if np.any(s.claim) and s.moves and _only_decay(case, s)]
+    decay = [s for s in case.open if np.any(s.claim) and s.moves and _only_decay(case, s) and s.fit([s.claim]) is None]
     found = []
     if zero:
         tensors = tuple(s.index for s in zero)
