@@ -23,7 +23,7 @@ def test_the_negative(name: str, tensor: str) -> None:
 @pytest.mark.parametrize("name", ["course", "softmax"])
 def test_the_whole_gradient(name: str) -> None:
     model = net(name)
-    finding = told(model, "sign", {tensor: np.negative for tensor in leaves(model.params)}, data=True)
+    finding = told(model, "sign", dict.fromkeys(leaves(model.params), np.negative), data=True)
     assert finding.message.startswith("The gradients of ")
 
 

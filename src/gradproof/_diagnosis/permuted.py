@@ -116,7 +116,9 @@ def _order(s: Suspect, axis: int, count: int) -> list[int] | None:
                 candidate[k] = slices[other]
                 tried.append(np.moveaxis(candidate, 0, axis))
             values = s.problem.project([directions[k]], s.index, tried)[0]
-            fits = np.flatnonzero(np.abs(values - (estimate.slope - estimate.mismatch)) <= 3.0 * estimate.bar + rounding)
+            fits = np.flatnonzero(
+                np.abs(values - (estimate.slope - estimate.mismatch)) <= 3.0 * estimate.bar + rounding
+            )
             if len(fits) != 1:
                 return None
             order.append(int(fits[0]))

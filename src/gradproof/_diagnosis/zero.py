@@ -37,4 +37,6 @@ def _only_decay(case: Case, s: Suspect) -> bool:
     if claim.size < 4 or not size:
         return False
     multiple = float(np.vdot(theta, claim).real) / size
-    return multiple > 0.0 and bool(np.linalg.norm(claim - multiple * theta) <= max(1e-12, 2.0 * s.roundoff) * np.linalg.norm(claim))
+    return multiple > 0.0 and bool(
+        np.linalg.norm(claim - multiple * theta) <= max(1e-12, 2.0 * s.roundoff) * np.linalg.norm(claim)
+    )
