@@ -92,6 +92,11 @@ def test_gradients_that_are_the_same_in_another_order() -> None:
         report = plain(even, even[order])
         assert bool(report) == np.array_equal(even, even[order])
         assert causes(report) <= {"permuted", "region"}
+    rows = rng.normal(size=(5, 4))
+    rows[1] = rows[0]
+    lost = rows.copy()
+    lost[1] = rng.normal(size=4)
+    assert "permuted" not in causes(plain(rows, lost)), "one row twice is no order"
     same = np.full((4, 3), 0.7)
     silent(plain(same, np.roll(same, 1, axis=0)))
 

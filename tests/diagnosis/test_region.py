@@ -82,6 +82,15 @@ def test_wrong_all_over_is_no_region(change: Change) -> None:
     assert report.findings[0].where.mask("W3").all()
 
 
+def test_what_is_wrong_wherever_it_is_not_zero_is_no_region() -> None:
+    """Rows of words that no example holds are zero in any gradient."""
+    used = np.arange(8)[:, None] < 5
+    weigh = np.where(used, np.random.default_rng(0).normal(size=(8, 4)), 0.0)
+    noise = np.where(used, np.random.default_rng(1).normal(size=(8, 4)), 0.0)
+    report = gp.check(lambda p: float(np.sum(weigh * p["E"])), {"E": np.ones((8, 4))}, lambda p: {"E": weigh + noise})
+    assert causes(report) == {"unexplained"}
+
+
 def test_a_row_of_nearly_nothing_is_right() -> None:
     def nudged(g: Any) -> Any:
         return np.concatenate([g[:-1], g[-1:] * (1 + 1e-9)])

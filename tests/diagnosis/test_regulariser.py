@@ -1,4 +1,4 @@
-"""``regulariser`` where the option that scales it is not passed: what is missing or too much is all that can be said."""
+"""``regulariser`` where the option that scales it is not passed: what is missing, or too much, can still be said."""
 
 import numpy as np
 import pytest

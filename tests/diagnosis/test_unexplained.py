@@ -49,7 +49,7 @@ def tiny(**changes: Change) -> gp.Report:
     def grads(p: Any) -> Any:
         right = {"a": np.cos(p["a"]) + p["b"][:1], "b": 3 * p["b"] ** 2, "c": np.exp(p["c"])}
         right["b"][0] += p["a"][0]
-        return {name: changes.get(name, lambda g: g)(g) for name, g in right.items()}
+        return {name: changes[name](g) if name in changes else g for name, g in right.items()}
 
     return gp.check(cost, TINY, grads)
 
@@ -58,8 +58,8 @@ def tiny(**changes: Change) -> gp.Report:
 def test_an_odd_number_on_a_few_elements_proves_nothing(name: str) -> None:
     finding = one(tiny(**{name: lambda g: 1.37 * g}), "unexplained")
     assert finding.tensors == (name,)
-    assert one(tiny(**{name: lambda g: g + 0.3}), "unexplained")
-    assert one(tiny(**{name: lambda g: g - 0.3 * TINY[name]}), "unexplained")
+    one(tiny(**{name: lambda g: g + 0.3}), "unexplained")
+    one(tiny(**{name: lambda g: g - 0.3 * TINY[name]}), "unexplained")
     silent(tiny())
 
 
