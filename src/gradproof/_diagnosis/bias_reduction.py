@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Cluster, clusters
-from gradproof._diagnosis.evidence import BARS, Suspect, rms
+from gradproof._diagnosis.evidence import BARS, ROUNDING, Suspect, rms
 from gradproof._diagnosis.factor import data_parts, whole
 from gradproof._records import Direction, Part, Weighting
 
@@ -72,7 +72,7 @@ def _total(s: Suspect) -> Explanation | None:
     estimate = s.source.measure([along], 1e-8 * scale * size)[0]
     total, bar = (estimate.slope - estimate.mismatch) / scale, estimate.bar / scale
     value = float(s.claim.reshape(-1)[0])
-    if not estimate.measured or abs(total - value) > BARS * bar or bar > 1e-4 * size:
+    if not estimate.measured or abs(total - value) > BARS * bar + ROUNDING * s.roundoff * size or bar > 1e-4 * size:
         return None
     return Explanation(
         "bias-reduction", (s.index,),
@@ -91,7 +91,7 @@ def _weighted(case: Case, s: Suspect) -> Explanation | None:
         for axis in range(case.claims[w].ndim):
             axes = tuple(k for k in range(case.claims[w].ndim) if k != axis)
             sums, decay = case.claims[w].sum(axis=axes), case.thetas[w].sum(axis=axes)
-            if sums.size == s.claim.size and _same(s.claim.reshape(-1), sums, decay):
+            if sums.size == s.claim.size and _same(s.claim.reshape(-1), sums, decay, max(1e-9, ROUNDING * s.roundoff)):
                 name = case.tensors[w].name
                 return Explanation(
                     "bias-reduction", (s.index,),
@@ -103,15 +103,15 @@ def _weighted(case: Case, s: Suspect) -> Explanation | None:
     return None
 
 
-def _same(claim: NDArray[Any], sums: NDArray[Any], decay: NDArray[Any]) -> bool:
+def _same(claim: NDArray[Any], sums: NDArray[Any], decay: NDArray[Any], near: float) -> bool:
     """Whether a claim is the sums, or the sums less a multiple of those of the parameters, the L2 term left out."""
     size = float(np.linalg.norm(claim))
     if not size:
         return False
-    if np.linalg.norm(claim - sums) <= 1e-9 * size:
+    if np.linalg.norm(claim - sums) <= near * size:
         return True
     length = float(np.vdot(decay, decay).real)
     if claim.size < 4 or not length:
         return False
     multiple = float(np.vdot(decay, sums - claim).real) / length
-    return multiple > 0.0 and bool(np.linalg.norm(claim - sums + multiple * decay) <= 1e-9 * size)
+    return multiple > 0.0 and bool(np.linalg.norm(claim - sums + multiple * decay) <= near * size)

@@ -176,9 +176,9 @@ class Case:
             return f"{', '.join(known[:3])} and {len(known) - 3} more"
         return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} and {known[-1]}"
 
-    def nice(self, value: float, error: float) -> Nice | None:
+    def nice(self, value: float, error: float, *, options_first: bool = False) -> Nice | None:
         """A number of the user's own or a simple one that a fitted value stands for."""
-        return nice(value, error, self.lab.examples, self.lab.options)
+        return nice(value, error, self.lab.examples, self.lab.options, options_first=options_first)
 
 
 def everywhere(case: Case, tensors: Sequence[int]) -> Place:

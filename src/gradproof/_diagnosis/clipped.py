@@ -6,7 +6,7 @@ import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import clusters
-from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.evidence import ROUNDING, Suspect
 from gradproof._diagnosis.factor import whole
 from gradproof._records import Direction, Part
 
@@ -27,9 +27,10 @@ def _norms(case: Case) -> Iterator[Explanation]:
         together = float(np.sqrt(sum(np.vdot(case.claims[i], case.claims[i]).real for i in cluster.tensors)))
         everything = set(cluster.tensors) >= {i for i in case.claims if np.any(case.claims[i])}
         alone = {i: float(np.linalg.norm(case.claims[i])) for i in cluster.tensors}
+        near = max(1e-9, *(case.suspects[i].roundoff for i in cluster.tensors))
         groups = [(cluster.tensors, together)] if everything else [((i,), norm) for i, norm in alone.items()]
         for tensors, norm in groups:
-            bound = next((r for r in ROUND if abs(norm - r) <= 1e-9 * r), None)
+            bound = next((r for r in ROUND if abs(norm - r) <= near * r), None)
             if bound is None or (bound != 1.0 and cluster.value <= 1.0 + 1e-6):
                 continue
             names = case.names(tensors)
@@ -74,7 +75,7 @@ def _cut_off(s: Suspect, bound: float) -> bool:
     if direct is None or s.tensor.complex:
         return False
     bars = (s.bars / s.directions[0].parts[0].weight).reshape(direct.shape)
-    return bool(np.all(np.abs(np.clip(direct, -bound, bound) - s.claim) <= 3.0 * bars))
+    return bool(np.all(np.abs(np.clip(direct, -bound, bound) - s.claim) <= 3.0 * bars + s.rounded(s.claim)))
 
 
 def _right_elsewhere(s: Suspect, at: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> bool:
@@ -83,6 +84,6 @@ def _right_elsewhere(s: Suspect, at: np.ndarray[tuple[int, ...], np.dtype[np.boo
         return False
     held = s.source.holding({s.index: at})
     scale = s.stats.scale or 1.0
-    target = 1e-8 * scale * s.stats.claim
+    target, rounding = 1e-8 * scale * s.stats.claim, ROUNDING * s.roundoff * scale * s.stats.claim
     probes = held.measure([Direction((31_337 + k,), (Part(s.index, scale),)) for k in range(3)], target)
-    return all(p.measured and abs(p.mismatch) <= 3.0 * p.bar for p in probes)
+    return all(p.measured and abs(p.mismatch) <= 3.0 * p.bar + rounding for p in probes)

@@ -32,6 +32,8 @@ TARGET = 5e-9
 BLUNT = 0.02
 #: Projections beyond the free numbers of an explanation that it takes to believe it.
 SPARE = 3
+#: Claims in lower precision may be off by this many times their unit roundoff without being wrong in the formula.
+ROUNDING = 32.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Suspect:
         bars: how far each may be off.
         source: where it was measured.
         single: whether each direction is one coordinate.
+        roundoff: unit roundoff of the claim where that is lower than float64, else 0.
     """
 
     index: int
@@ -83,6 +86,7 @@ class Suspect:
     bars: NDArray[np.float64]
     source: Reference
     single: bool
+    roundoff: float = 0.0
 
     @property
     def problem(self) -> Problem:
@@ -97,12 +101,17 @@ class Suspect:
     @property
     def clear(self) -> bool:
         """Whether the mismatch stands out of the error bars enough for explanations to be told apart."""
-        return rms(self.mismatch) > CLEAR * rms(self.bars)
+        return rms(self.mismatch) > CLEAR * rms(self.bars + self.rounded(self.measured) / BARS)
 
     @property
     def moves(self) -> bool:
         """Whether the measured derivative itself stands out of the error bars."""
         return rms(self.measured) > CLEAR * rms(self.bars)
+
+    def rounded(self, sizes: NDArray[Any]) -> NDArray[np.float64]:
+        """What the rounding of a claim of these sizes may come to; along projections their mean size counts."""
+        each = np.abs(sizes) if self.single else np.full(np.shape(sizes), rms(np.abs(sizes)))
+        return np.asarray(ROUNDING * self.roundoff * each, dtype=np.float64)
 
     @property
     def elements(self) -> NDArray[Any] | None:
@@ -141,7 +150,8 @@ class Suspect:
 
     def _allowed(self) -> NDArray[np.float64]:
         """Bars, but never narrower than a millionth of the mismatch: nothing is measured more finely than that."""
-        return np.maximum(BARS * self.bars, 1e-9 * np.abs(self.mismatch))
+        allowed = BARS * self.bars + self.rounded(self.measured)
+        return np.maximum(allowed, 1e-9 * np.abs(self.mismatch))
 
 
 def solve(
@@ -170,7 +180,7 @@ def solve(
         return None
     errors = np.sqrt(np.sum((vt.T / s) ** 2, axis=1)) / BARS
     spare = min(len(wanted), unknowns) - count
-    return Fit(tuple(coefficients / scale), tuple(errors / scale), thin=spare < SPARE)
+    return Fit(tuple((coefficients / scale).tolist()), tuple((errors / scale).tolist()), thin=spare < SPARE)
 
 
 def gather(
@@ -181,6 +191,7 @@ def gather(
     size: float,
     seeds: Sequence[int],
     known: Sequence[tuple[Direction, Estimate]] = (),
+    roundoff: float = 0.0,
 ) -> Suspect:
     """Measures one wrong tensor: every coordinate where they are few, else projections.
 
@@ -192,6 +203,7 @@ def gather(
         size: norm of its gradient, about.
         seeds: of the projections, at least ``PROBES``.
         known: projections of this tensor alone that were measured before.
+        roundoff: unit roundoff of the claim where that is lower than float64.
     """
     problem = reference.evaluator.problem
     record = problem.tensors[tensor]
@@ -219,7 +231,7 @@ def gather(
     bars = np.array([found[i].bar for i in usable])
     return Suspect(
         tensor, record, stats, theta, claim, tuple(directions[i] for i in usable), slopes - mismatch, mismatch, bars,
-        reference, single,
+        reference, single, roundoff,
     )  # fmt: skip
 
 

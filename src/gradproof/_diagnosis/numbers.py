@@ -33,7 +33,14 @@ class Nice:
     option: str = ""
 
 
-def nice(value: float, error: float, examples: int = 0, options: Mapping[str, Any] | None = None) -> Nice | None:
+def nice(
+    value: float,
+    error: float,
+    examples: int = 0,
+    options: Mapping[str, Any] | None = None,
+    *,
+    options_first: bool = False,
+) -> Nice | None:
     """What a fitted number stands for; None where it stands for nothing known.
 
     Args:
@@ -41,11 +48,13 @@ def nice(value: float, error: float, examples: int = 0, options: Mapping[str, An
         error: how far it may be off.
         examples: number of examples, 0 where unknown.
         options: the user's options, whose numbers are recognised.
+        options_first: whether a number that fits both is an option's rather than one of the examples.
     """
     if not error <= SHARPEST * abs(value):
         return None
     near = max(ERRORS * error, RELATIVE * abs(value))
-    for known in (*_of_options(options or {}, examples), *_of_examples(examples), *_simple()):
+    own = [[*_of_examples(examples)], [*_of_options(options or {}, examples)]]
+    for known in (*own[int(options_first)], *own[int(not options_first)], *_simple()):
         if abs(known.value - value) <= near:
             return known
     for sign in (1.0, -1.0):
@@ -86,6 +95,8 @@ def _of_options(options: Mapping[str, Any], m: int) -> Iterator[Nice]:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value in (0, 1):
             continue
+        if not 1e-90 < abs(value) < 1e90:
+            continue  # nobody multiplies by it, and its powers leave the range of numbers
         number = float(value)
         for power in (1, 2, 3):
             raised = "" if power == 1 else f"^{power}"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._diagnosis.case import Case, Explanation
-from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.evidence import ROUNDING, Suspect
 from gradproof._records import Direction, Part, Region
 
 #: Shifts are tried up to this many places on a longer axis.
@@ -103,6 +103,7 @@ def _order(s: Suspect, axis: int, count: int) -> list[int] | None:
     parts = [Part(s.index, scale, region=Region((box,))) for box in boxes]
     directions = [Direction((7_001 + k,), (part,)) for k, part in enumerate(parts)]
     target = 1e-7 * scale * s.stats.claim / count**0.5
+    rounding = ROUNDING * s.roundoff * scale * s.stats.claim / count**0.5
     slices = np.moveaxis(s.claim, axis, 0)
     order: list[int] = []
     for first, last in ((0, FIRST), (FIRST, count)):
@@ -115,7 +116,9 @@ def _order(s: Suspect, axis: int, count: int) -> list[int] | None:
                 candidate[k] = slices[other]
                 tried.append(np.moveaxis(candidate, 0, axis))
             values = s.problem.project([directions[k]], s.index, tried)[0]
-            fits = np.flatnonzero(np.abs(values - (estimate.slope - estimate.mismatch)) <= 3.0 * estimate.bar)
+            fits = np.flatnonzero(
+                np.abs(values - (estimate.slope - estimate.mismatch)) <= 3.0 * estimate.bar + rounding
+            )
             if len(fits) != 1:
                 return None
             order.append(int(fits[0]))

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.evidence import Suspect, rms
 
-#: Formats a claim may have been rounded to: name -> unit roundoff.
-FORMATS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
+#: Formats a claim may have been rounded to: name -> unit roundoff. The shortest significand first: what fits it fits
+#: the longer ones as well.
+FORMATS = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24}
 #: Claims this far apart along a line, relative to the parameters: so near that a kink hardly ever lies between, while
 #: of many rounded numbers a few cross to their neighbours all the same. Two lines must show it.
 SPACING = 1e-5

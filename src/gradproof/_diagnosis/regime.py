@@ -17,6 +17,8 @@ from gradproof._diagnosis.saying import gradient_of
 SMALLER, LARGER = 0.1, 10.0
 #: A mismatch that has sunk below this share of itself half way there is fading and not switched off.
 FADING = 0.2
+#: How often the way to where the claim is right is halved, towards where it turns right.
+HALVINGS = 4
 
 
 def explain(case: Case) -> Sequence[Explanation]:
@@ -34,15 +36,22 @@ def explain(case: Case) -> Sequence[Explanation]:
 
 
 def _abrupt(case: Case, scale: float) -> bool:
-    """Whether half way there it is exactly right as well, or as wrong as here: a slip that fades away is neither.
+    """Whether on the way there it is exactly right as well, or as wrong as here: a slip that fades away is neither.
 
-    Where every term of a mismatch is of a higher power in the parameters than the gradient, it sinks below any bound.
+    Where every term of a mismatch is of a higher power in the parameters than the gradient, it sinks below any bound,
+    and where larger parameters saturate what it goes through it sinks even faster.
     """
-    there = case.lab.visit(theta={i: theta * scale**0.5 for i, theta in case.thetas.items()})
     largest = max(case.open, key=lambda s: s.tensor.size)
-    seen = None if there is None else left(there, largest)
     here = rms(largest.mismatch) / (rms(largest.measured + largest.mismatch) or 1.0)
-    return seen is not None and (seen <= RESOLVED or seen >= FADING * here)
+    wrong, right = 0.0, 1.0
+    for _ in range(HALVINGS):
+        half = (wrong + right) / 2.0
+        there = case.lab.visit(theta={i: theta * scale**half for i, theta in case.thetas.items()})
+        seen = None if there is None else left(there, largest)
+        if seen is None or RESOLVED < seen < FADING * here:
+            return False
+        wrong, right = (wrong, half) if seen <= RESOLVED else (half, right)
+    return True
 
 
 def _flushed(there: Elsewhere, s: Suspect) -> bool:

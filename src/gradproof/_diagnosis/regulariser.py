@@ -46,7 +46,7 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
     repairs = {i: case.claims[i] + cluster.value * _term(case.suspects[i], shape) for i in cluster.tensors}
     names = case.names(cluster.tensors)
     size = times(abs(cluster.value), cluster.error)
-    known = case.nice(abs(cluster.value), cluster.error)
+    known = case.nice(abs(cluster.value), cluster.error, options_first=True)
     exact = known.text if known is not None and known.role == "option" else f"{abs(cluster.value):.9g}"
     biases = {i for layer in case.layers for i in layer.biases}
     only_biases = set(cluster.tensors) <= biases
@@ -104,7 +104,7 @@ def _constant_term(case: Case, cluster: Cluster) -> bool:
     """
     if {s.index for s in case.open} - set(cluster.tensors):
         return False
-    known = case.nice(abs(cluster.value), cluster.error)
+    known = case.nice(abs(cluster.value), cluster.error, options_first=True)
     return len(cluster.tensors) > 1 or (known is not None and known.option in SCALES)
 
 

@@ -21,7 +21,7 @@ def explain(case: Case) -> Sequence[Explanation]:
             repairs = {i: case.claims[j].reshape(case.claims[i].shape), j: case.claims[i].reshape(case.claims[j].shape)}
             message, fix = (
                 f"The gradients of {a} and {b} stand in each other's place.",
-                "Return them in the other order.",
+                f"Return the gradients of {a} and {b} in the other order.",
             )
             found.append(Explanation("swapped", (i, j), message, fix, repairs, "exchanged", 1.0))
             done |= {i, j}
@@ -30,6 +30,6 @@ def explain(case: Case) -> Sequence[Explanation]:
         names = case.names(left)
         repairs = {i: case.claims[takes[i]].reshape(case.claims[i].shape) for i in left}
         message = f"The gradients of {names} are all right, but each stands in another's place."
-        fix = "Return them in the order of the parameters."
+        fix = f"Return the gradients of {names} in the order of the parameters."
         found.append(Explanation("swapped", tuple(left), message, fix, repairs, "in another order", 1.0))
     return found

@@ -22,6 +22,7 @@ from gradproof._pipeline.point import Place0
 from gradproof._pipeline.reporting import Found, flat_offsets, unexplained
 from gradproof._records import Component, Components, Difference, Direction, Estimate, Part, Stats, Verdict
 from gradproof._verdict.judge import Outcome, default_scales, scaled
+from gradproof._verdict.settle import UNIT_ROUNDOFF
 
 #: Seeds of the evidence start here, apart from those of the verdicts.
 EVIDENCE_SEEDS = 15_485_863
@@ -96,7 +97,7 @@ def _case(
         base = EVIDENCE_SEEDS + work.options.seed * 10_007 + i * PROBES
         seeds = range(base, base + PROBES)
         known = _known(outcomes[i], i, stats, scale)
-        suspects[i] = gather(place.reference, i, stats, scale, size or 1.0, seeds, known)
+        suspects[i] = gather(place.reference, i, stats, scale, size or 1.0, seeds, known, _roundoff(place, i))
     claims = shaped(work.session, first.claims)
     by_tensor = {i: claims[t.name] for i, t in enumerate(work.session.tensors) if t.name in claims}
     by_tensor |= {i: s.claim for i, s in suspects.items()}
@@ -114,6 +115,12 @@ def _case(
     shared = [(places_of[a], places_of[b]) for a, b in first.claims.shared if a in places_of and b in places_of]
     bench = Bench(work, work.session.theta)
     return Case(problem.tensors, verdicts, thetas, by_tensor, suspects, bench, shared=shared, locate=locate)
+
+
+def _roundoff(place: Place0, tensor: int) -> float:
+    """Unit roundoff of a claim in lower precision than float64, else 0."""
+    roundoff = place.claimed[tensor].roundoff
+    return roundoff if roundoff > UNIT_ROUNDOFF else 0.0
 
 
 def _known(outcome: Outcome, tensor: int, stats: Stats, scale: float) -> list[tuple[Direction, Estimate]]:
