@@ -31,7 +31,8 @@ def test_the_number_of_examples(name: str, power: int, words: str) -> None:
     weight = {"course": "W3", "softmax": "layers.1.weight"}[name]
     finding = told(model, "factor", {weight: lambda g: g * float(m) ** power}, data=True)
     assert finding.detail == f"factor {words} (m = {m} examples)"
-    assert f"by {words} (m = {m} examples)" in finding.fix
+    assert finding.fix.startswith("Divide" if power > 0 else "Multiply")
+    assert f"by m (m = {m} examples)" in finding.fix
     alone = told(model, "factor", {weight: lambda g: g * float(m) ** power})
     assert alone.detail == f"factor {m if power > 0 else f'1/{m}'}", "without data nothing is known of examples"
 

@@ -76,7 +76,8 @@ def _total(s: Suspect) -> Explanation | None:
         return None
     return Explanation(
         "bias-reduction", (s.index,),
-        f"The gradient of {s.name} is {value:.6g} in every element: the sum over the elements as well as the examples.",
+        f"The gradient of {s.name} is the same in every element, {value:.6g}: the sum over the elements as well as the "
+        "examples.",
         f"Sum over the examples only when computing the gradient of {s.name}, and keep its own axis.", {},
         "total", 0.4, also=("unbroadcast",),
     )  # fmt: skip

@@ -92,7 +92,8 @@ def explain(case: Case) -> Sequence[Explanation]:
         still = all(np.array_equal(there.claims.get(s.name, np.empty(0)), s.claim) for s in suspects)
         if still and all(reacts(there, s) for s in suspects[:2]):
             verb_ = verb(len(suspects), "does", "do")
-            message = f"The gradient of {names} {verb_} not react to {option}, but the cost does."
+            subject = gradient_of(names, len(suspects)).rsplit(" ", 1)[0]
+            message = f"{subject} {verb_} not react to {option}, but the cost does."
             fix = f"Pass {option} on to the backward pass and use it there as the cost does."
             also = ("stale", "other-loss")
             return [Explanation("configuration", tensors, message, fix, {}, f"ignores {option}", 3.0, also=also)]

@@ -86,7 +86,8 @@ def _explanation(case: Case, cluster: Cluster) -> Explanation | None:
     return Explanation(
         "factor", cluster.tensors,
         f"{gradient_of(names, count)} {times(ratio, error)} times what {it(count)} should be.",
-        f"Divide the gradient of {names} by {known.text if known else f'{ratio:.9g}'}.", repairs, detail(known, ratio),
+        undone(f"the gradient of {names}", known.text if known else f"{ratio:.9g}") + ".",
+        repairs, detail(known, ratio),
         1.0 if known or count > 1 else 3.0, (ratio, error),
     )  # fmt: skip
 
@@ -116,11 +117,18 @@ def _of_data(case: Case, cluster: Cluster, suspects: Sequence[Suspect]) -> Expla
     explanation = Explanation(
         "factor", cluster.tensors,
         f"Besides a term in the parameters (L2), {_lower(gradient_of(names, count))} {said}.",
-        f"Divide the part of the gradient of {names} that comes from the data by {known.text}, and leave the L2 term "
-        "as it is.",
+        undone(f"the part of the gradient of {names} that comes from the data", known.text)
+        + ", and leave the L2 term as it is.",
         repairs, f"{detail(known, ratio)} in the data part", 2.0, (ratio, error), also=("regulariser",),
     )  # fmt: skip
     return replace(explanation, cause="sign", detail="the negative, in the data part") if sign else explanation
+
+
+def undone(what: str, text: str) -> str:
+    """What takes a factor off again: dividing by 2, multiplying by m where it was 1/m."""
+    if text.startswith("1/") and "(1/" not in text:
+        return f"Multiply {what} by {text[2:]}"
+    return f"Multiply {what} by -1" if text == "-1" else f"Divide {what} by {text}"
 
 
 def _lower(sentence: str) -> str:

@@ -51,6 +51,6 @@ def key_of(name: str) -> str:
         return f"{head}{dot}{numbered['number']}"
     if head:
         return head
-    # Wx, bx and Wy, by: one capital or small letter for the kind, the rest for the layer.
-    plain = re.fullmatch(r"[A-Za-z](?P<rest>[a-z_]\w*|_\w+)", last)
-    return plain["rest"].lstrip("_") if plain and len(last) <= 3 else last
+    # Wx, bx and Wy, by: one letter for the kind, the rest for the layer.
+    plain = re.fullmatch(r"[WUVwb]_?(?P<rest>[a-z]{1,2})", last)
+    return plain["rest"] if plain else last

@@ -12,6 +12,8 @@ from typing import Any
 ERRORS, RELATIVE = 5.0, 1e-7
 #: A fitted number less sharp than this stands for nothing.
 SHARPEST = 1e-3
+#: Factors that are what they look like, whatever else they may be.
+COMMON = (1.0, 2.0, 0.5, 3.0, 1.0 / 3.0)
 #: Whole numbers up to this are recognised without knowing where they come from.
 WHOLE = 100_000
 
@@ -54,7 +56,9 @@ def nice(
         return None
     near = max(ERRORS * error, RELATIVE * abs(value))
     own = [[*_of_examples(examples)], [*_of_options(options or {}, examples)]]
-    for known in (*own[int(options_first)], *own[int(not options_first)], *_simple()):
+    simple = list(_simple())
+    common = [] if options_first else [known for known in simple if abs(known.value) in COMMON]
+    for known in (*common, *own[int(options_first)], *own[int(not options_first)], *simple):
         if abs(known.value - value) <= near:
             return known
     for sign in (1.0, -1.0):

@@ -25,6 +25,7 @@ from gradproof._diagnosis import (
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.fault import Fault, Site
 from gradproof._diagnosis.net import Hook, Net, Pass, backward, shaped
+from gradproof._diagnosis.numbering import counted_from, first_number
 from gradproof._diagnosis.rebuilding import rebuild, same
 
 Array = NDArray[Any]
@@ -95,7 +96,8 @@ def explain(case: Case) -> Sequence[Explanation]:
     repairs: dict[int, Array] = {}
     for layer in range(found.net.top, 0, -1):
         repairs |= shaped(found.net, right, layer, case.thetas)
-    return explanations(slips(case, [scene]), repairs)
+    first = first_number(case, found.net.layers[0].weight)
+    return [counted_from(e, first) for e in explanations(slips(case, [scene]), repairs)]
 
 
 def explanations(found: Sequence[Slip], repairs: Mapping[int, Array]) -> list[Explanation]:

@@ -13,19 +13,44 @@ from gradproof._diagnosis.evidence import Suspect
 from gradproof._diagnosis.saying import times
 from gradproof._localisation.search import Whereabouts
 
+#: Wrong tensors up to this many are searched early.
+FEW = 2
+#: So many elements on either side of a threshold are not sorted by chance.
+SIDES = 4
+#: Elements this much smaller than the largest are zero.
+ROUNDING = 1e-13
+
+
+def explain_few(case: Case) -> Sequence[Explanation]:
+    """The same before the regimes are tried, where hardly anything is wrong: a part is then likely."""
+    return explain(case) if len(case.open) <= FEW else []
+
 
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a proper part of one tensor."""
     found = []
     for s in case.open:
-        where = case.locate(s.index)
+        where = case.places.get(s.index) or case.locate(s.index)
         if where is None:
             continue
         case.places[s.index] = where
         # Where nothing but zeros lies outside, the part that is wrong is all there is.
-        if where.kind != "all" and where.mask.any() and np.any(s.claim[~where.mask]):
+        outside = float(np.max(np.abs(s.claim[~where.mask]), initial=0.0))
+        largest = float(np.max(np.abs(s.claim), initial=0.0))
+        if where.kind != "all" and where.mask.any() and outside > ROUNDING * largest:
             found.append(_explanation(case, s, where))
     return found
+
+
+def _side(s: Suspect, where: Whereabouts) -> str:
+    """The side of a threshold on which all wrong elements lie and no right one does; "" where there is none."""
+    size = np.abs(s.theta)
+    inside, outside = size[where.mask], size[~where.mask]
+    if min(inside.size, outside.size) < SIDES:
+        return ""
+    if inside.min() > outside.max():
+        return f"larger than {outside.max():.3g}"
+    return f"smaller than {outside.min():.3g}" if inside.max() < outside.min() else ""
 
 
 def _explanation(case: Case, s: Suspect, where: Whereabouts) -> Explanation:
@@ -57,6 +82,12 @@ def _explanation(case: Case, s: Suspect, where: Whereabouts) -> Explanation:
             {s.index: outside + inside / value}, f"factor {known.text if known else f'{ratio:.6g}'}", 2.0,
             (ratio, error), {s.index: where}, ("region",),
         )  # fmt: skip
+    side = _side(s, where)
+    if side:
+        message = f"The gradient of {s.name} is wrong in {where.text}, just where its parameters are {side}."
+        fix = "Look at branches on the size of a value (np.where, clip, thresholds) in the backward pass."
+        also = ("overflow", "clipped", "stabiliser") if side.startswith("larger") else ("stabiliser", "tie")
+        return Explanation("region", (s.index,), message, fix, {}, "branch", 4.5, places={s.index: where}, also=also)
     message = f"The gradient of {s.name} is wrong in {where.text}; the rest is right."
     return Explanation(
         "region", (s.index,), message, f"{look}: indices, masks, the ends of loops.", {}, where.kind, 5.0,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Cluster, Fitted, clusters
 from gradproof._diagnosis.evidence import Suspect
-from gradproof._diagnosis.saying import times
+from gradproof._diagnosis.saying import gradient_of, times, verb
 
 #: Options that scale a regulariser.
 SCALES = ("lambd", "lambda_", "lam", "alpha", "weight_decay", "decay", "l2", "l1", "reg")
@@ -54,11 +54,13 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
     fixed = shape == "theta" and there is not None and _fixed(case, cluster, there[0])
     detail = fixed or _detail(cluster, there, only_biases, case)
     kind = "L1" if shape == "sign" else "L2" if shape == "theta" else "constant"
+    count = len(cluster.tensors)
+    subject = gradient_of(names, count).rsplit(" ", 1)[0]
     if cluster.value > 0.0:
-        message = f"The gradient of {names} lacks {size} times {word} (the {kind} term: {detail})."
+        message = f"{subject} {verb(count, 'lacks', 'lack')} {size} times {word} (the {kind} term: {detail})."
         fix = f"Add {exact} times {word} to the gradient of {names}."
     else:
-        message = f"The gradient of {names} has {size} times {word} too much (the {kind} term: {detail})."
+        message = f"{subject} {verb(count, 'has', 'have')} {size} times {word} too much (the {kind} term: {detail})."
         fix = f"Take {exact} times {word} off the gradient of {names}."
     rank = 1.5 if shape == "theta" else 2.0
     return Explanation(

@@ -21,6 +21,7 @@ from gradproof._diagnosis.dropout import in_use
 from gradproof._diagnosis.evidence import gather
 from gradproof._diagnosis.losses import Loss, losses
 from gradproof._diagnosis.net import Net, backward, shaped
+from gradproof._diagnosis.numbering import counted_from, first_number
 from gradproof._diagnosis.passes import LOCAL, Scene, Slip, clean, explanations, slips
 from gradproof._diagnosis.rebuilding import forward
 
@@ -106,11 +107,17 @@ def _explained(case: Case, layers: tuple[Dense, ...], measured: bool) -> list[Ex
         if told:
             told = _with_below(case, told, layers)
             repairs = {} if measured else _repairs(case, layers, act, skips)
+            first = first_number(case, layers[0].weight)
             return [
-                replace(e, message=f"{e.message} (Seen with single examples.)", rank=2.5)
+                replace(counted_from(e, first), message=_seen(counted_from(e, first).message), rank=2.5)
                 for e in explanations(told, repairs)
             ]
     return []
+
+
+def _seen(message: str) -> str:
+    """The message with how that was found out."""
+    return f"{message.removesuffix('.')} (seen with single examples)."
 
 
 @dataclass(frozen=True, eq=False)

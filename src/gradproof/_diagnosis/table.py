@@ -41,10 +41,9 @@ Cause = Callable[[Case], Sequence[Explanation]]
 STAGES: tuple[tuple[Cause, ...], ...] = (
     (aliasing.explain,),
     (zero.explain, bias_reduction.totals),
+    (dropout.explain, configuration.explain_factor, clipped.explain),
     (terms.explain,),
-    (dropout.explain, configuration.explain_factor),
     (
-        clipped.explain,
         bias_reduction.explain,
         factor.explain,
         regulariser.explain,
@@ -60,6 +59,7 @@ STAGES: tuple[tuple[Cause, ...], ...] = (
     (dropout.explain_off,),
     (stabiliser.explain,),
     (configuration.explain,),
+    (region.explain_few,),
     (regime.explain,),
     (precision.explain,),
     (upstream.explain,),

@@ -17,6 +17,8 @@ AT_THE_OUTPUT = ("other-loss", "missing-path", "activation-derivative", "stale")
 def explain(case: Case) -> Sequence[Explanation]:
     """The layer at which everything goes wrong, if one fits the pattern of wrong layers."""
     layers = [layer for layer in case.layers if layer.weights or layer.biases]
+    if sum(len(layer.tensors) > 1 or layer.key[-1:].isdigit() for layer in layers) < 2:
+        return []  # names that tell of no layers tell of no order either
     last = entry(case, layers)
     if last is None:
         return []
@@ -24,7 +26,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     if not spoilt or len(spoilt) < 2:
         return []
     top = last == len(layers) - 1
-    name = f"layer {layers[last].key}" if layers[last].key.isdigit() else layers[last].key
+    name = f"layer {layers[last].key}" if layers[last].key.isdigit() else case.names(layers[last].tensors)
     where = "at the output" if top else f"at {name}"
     below = "all gradients from there down are wrong" if last else "its gradients are wrong"
     message = f"The fault enters {where}: {below}, everything above is right."

@@ -142,7 +142,8 @@ def _finding(finding: Finding, before: Sequence[float], *, told: bool) -> tuple[
         place += f" ({'' if finding.where.exact else 'at most '}{wording.counted(size, 'element')})"
     proof = ""
     if finding.repaired is not None and math.isfinite(finding.repaired):
-        proof = f"with this fix the difference {_fall(before)}{wording.above(finding.repaired)}."
+        known = before if max(before, default=0.0) > finding.repaired else ()
+        proof = f"with this fix the difference {_fall(known)}{wording.above(finding.repaired)}."
     also = ", ".join(wording.plain(other) for other in finding.also)
     rows = (
         ("Cause" if finding.severity == "error" else "Warning", cause),
