@@ -114,13 +114,13 @@ class Caller:
                 return np.full(len(work), np.nan)
         return np.where(np.isfinite(found), found, np.nan)
 
-    def at_point(self, work: NDArray[Any]) -> Any:
-        """The cost at the point itself, where only a finite number will do.
+    def at_point(self, before: NDArray[Any]) -> Any:
+        """The cost at the point itself, where only a finite number will do; it is given a copy.
 
         Raises:
             InputError: it is something else; what the cost raises goes through with a note.
         """
-        before = work.copy()
+        work = before.copy()
         try:
             returned = self.call(self.cost, work)
             if work.ndim == 2:

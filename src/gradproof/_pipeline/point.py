@@ -123,14 +123,14 @@ def prepare(
     """Makes a point ready: lines through it, norms, and the cost's noise."""
     session = still.session
     held = ~np.isfinite(theta) if fixed is None else fixed
-    problem = session.problem(theta, claims, held)
-    spread_out = None if session.frozen is not None or session.caller.live else tools[1]
-    evaluator = Evaluator(problem, tools[0], spread_out)
     cost = still.cost
     if theta is not session.theta:
         tools[0].afford(1)
         cost = session.at_point(theta)
         tools[0].spend(1)
+    problem = session.problem(theta, claims, held, cost)
+    spread_out = None if session.frozen is not None or session.caller.live else tools[1]
+    evaluator = Evaluator(problem, tools[0], spread_out)
     roundoff = [float(np.finfo(claims.dtypes.get(t.name, np.dtype(np.float64))).eps) / 2.0 for t in session.tensors]
     aim = aims(session, claims, options)
     known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))
