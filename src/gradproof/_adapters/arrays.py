@@ -34,8 +34,8 @@ SPAN = 1e4
 LONE = 1e5
 #: Decades of magnitude that share a bin.
 DECADES = 3
-#: Claim x parameters, as a 2-norm and relative to the cost, up to which the rounding of the parameters needs no look: it
-#: then moves claimed . displacement by less than a fifth of half a unit in the cost's last place (standard deviation),
+#: Claim x parameters, as a 2-norm and relative to the cost, up to which the parameters' rounding needs no look: it then
+#: moves claimed . displacement by less than a fifth of half a unit in the cost's last place (standard deviation),
 #: which is noise among the noise that the pilot measures. Beyond it, the displacement that really happened is formed.
 WOBBLE = 0.25
 #: Smaller relative steps come so close to the rounding of the parameters that it is no longer random.
@@ -580,7 +580,7 @@ def _narrow(size: NDArray[np.float64]) -> bool:
     """Whether so few magnitudes lie far below the largest that the quantiles cannot be far apart; one quick look."""
     top = float(size.max(initial=0.0))
     small = np.count_nonzero(size < top / SPAN)
-    return math.isfinite(top) and small <= math.floor(0.01 * (size.size - small - 1))
+    return math.isfinite(top) and bool(small <= math.floor(0.01 * (size.size - small - 1)))
 
 
 def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_] | None) -> NDArray[np.int8] | None:

@@ -14,7 +14,7 @@ from gradproof._numerics.noise import first_step
 from gradproof._pipeline.options import AIM, WRONG_SHARE, Options
 from gradproof._records import Noise
 from gradproof._reference import Reference, take_pilot
-from gradproof._verdict.judge import Aim
+from gradproof._verdict.judge import Aim, Seeds
 from gradproof._verdict.settle import Claimed, part_of_pilot
 
 #: Relative differences of repeated evaluations up to this are the order of summation, not randomness.
@@ -136,7 +136,9 @@ def prepare(
     known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))
     parts = part_of_pilot(known)
     still_air = Noise(0.0, problem.epsilon, 1.0, cost)
-    noise = take_pilot(evaluator, parts, 7_919 + options.seed, cost) if parts else still_air
+    # The first numbers of the probes serve for the pilot as well, which looks at high differences and not at slopes.
+    seed = Seeds(options.seed + 1).first(1)[0]
+    noise = take_pilot(evaluator, parts, seed, cost) if parts else still_air
     if still.spread > noise.sigma:
         noise = replace(noise, sigma=still.spread, step=_noisy_step(still.spread, float(cost), noise.step))
     return Place0(Reference(evaluator, noise), claims, known, held, theta)
