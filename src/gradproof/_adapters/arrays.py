@@ -265,14 +265,14 @@ class ArrayProblem:
 
     def _measure(self, found: Samples, steps: Sequence[float], numbers: "_Numbers") -> None:
         """Fills in magnitudes; a bound serves where what it bounds is nothing beside the costs."""
-        away = max(map(abs, steps), default=0.0)
         magnitude = numbers.bound
-        if not DOT_ROUNDING * away * magnitude <= float(np.min(np.abs(found.costs), initial=math.inf)):
+        small = DOT_ROUNDING * max(map(abs, steps), default=0.0) * magnitude
+        if not all(small <= abs(cost) for cost in found.costs.tolist()):
             magnitude = sum(
                 abs(factor) * float(np.abs(piece.claim * values).sum())
                 for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True)
             )
-        found.magnitude[:] = np.abs(steps) * magnitude
+        found.magnitude[:] = [abs(step) * magnitude for step in steps]
 
     def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
         """All coordinates after a step along a direction."""

@@ -5,6 +5,7 @@ beside the point) is met here, at the edge, so that the core is only ever handed
 """
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,8 @@ class Caller:
                 returned = self.hand_over(self.cost, self.present(work) if values is None else values)
             except Exception:  # whatever it raises, the point is outside the cost's domain
                 return np.nan
+        if type(returned) is np.float64 and not self.paired:
+            return returned if math.isfinite(returned) else np.nan
         if self.paired:
             returned = returned[0] if isinstance(returned, tuple | list) and returned else None
         value = scalar(returned)
