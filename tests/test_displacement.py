@@ -1,4 +1,4 @@
-"""Claimed gradient times the displacement, and the shortcut where the parameters' rounding is nothing beside the cost."""
+"""Claimed gradient times the displacement, and the shortcut where its rounding is nothing beside the cost."""
 
 from typing import Any
 
