@@ -259,7 +259,8 @@ def test_live_arrays_are_restored_bit_for_bit(method: str, dtype: type) -> None:
     net = Net(dtype)
     before = [net.W.tobytes(), net.b.tobytes()]
     for claim in (net.grads, lambda params: net.grads(), net.grads()):
-        report = gp.check(net.cost, net.params, claim, method=method)
+        # In float32 the rounding of the parameters leaves one seed in six undecided; what matters here is not that.
+        report = gp.check(net.cost, net.params, claim, method=method, seed=1)
         assert report.verdict == ("undecided" if method == "classic" else "correct"), str(report)
         assert [net.W.tobytes(), net.b.tobytes()] == before
     net.W.flags.writeable = net.b.flags.writeable = True

@@ -160,10 +160,11 @@ def residuals(samples: Samples, cost: Any) -> NDArray[np.float64]:
 
 
 def _pairs(steps: Sequence[float], samples: Samples, cost: Any) -> list[Pair]:
-    residual = residuals(samples, cost)
-    size = np.maximum(np.abs(samples.costs).astype(np.float64), DOT_ROUNDING * samples.magnitude)
+    residual = residuals(samples, cost).tolist()
+    rounded = zip(samples.costs.tolist(), samples.magnitude.tolist(), strict=True)
+    size = [max(abs(float(value)), DOT_ROUNDING * magnitude) for value, magnitude in rounded]
     return [
-        Pair(step, float(residual[2 * i]), float(residual[2 * i + 1]), float(max(size[2 * i], size[2 * i + 1])))
+        Pair(step, residual[2 * i], residual[2 * i + 1], max(size[2 * i], size[2 * i + 1]))
         for i, step in enumerate(steps)
     ]
 

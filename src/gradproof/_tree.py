@@ -322,8 +322,12 @@ def shared(leaves: Iterable[Leaf]) -> list[tuple[str, str]]:
     """Names the pairs of leaves whose arrays share memory, in the order of the leaves."""
     spans = []
     for order, leaf in enumerate(leaves):
-        if leaf.kind is Kind.ARRAY and leaf.array.size:
-            array = leaf.array
+        array = leaf.array
+        if leaf.kind is Kind.ARRAY and array.size:
+            if array.flags.c_contiguous:
+                low = array.__array_interface__["data"][0]
+                spans.append((low, low + array.nbytes, order, leaf))
+                continue
             reach = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
             start = array.__array_interface__["data"][0]
             low = start + sum(min(0, step) for step in reach)
@@ -467,6 +471,8 @@ def pair(param_names: Sequence[str], grad_names: Sequence[str]) -> Pairing:
     name gives way if only then one more is paired.
     """
     known = set(grad_names)
+    if known == set(param_names):  # what nearly everyone passes in
+        return Pairing({name: name for name in param_names}, (), ())
     wanted = {
         name: [grad for grad in (name, *(_prefixed(name, prefix) for prefix in _PREFIXES)) if grad in known]
         for name in param_names

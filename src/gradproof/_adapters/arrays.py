@@ -10,12 +10,14 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._numerics.gaussian import normals
+from gradproof._numerics.ladder import DOT_ROUNDING
 from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Weighting
 
 #: Coordinates handled at a time: four arrays of them fit a core's second-level cache.
@@ -32,6 +34,12 @@ SPAN = 1e4
 LONE = 1e5
 #: Decades of magnitude that share a bin.
 DECADES = 3
+#: Claim x parameters, as a 2-norm and relative to the cost, up to which the parameters' rounding needs no look: it then
+#: moves claimed . displacement by less than a fifth of half a unit in the cost's last place (standard deviation),
+#: which is noise among the noise that the pilot measures. Beyond it, the displacement that really happened is formed.
+WOBBLE = 0.25
+#: Smaller relative steps come so close to the rounding of the parameters that it is no longer random.
+SMALLEST_ROUGH = 1e-12
 #: Below this share of a tensor's root mean square a claimed element counts as if it had this size.
 EQUALISED_FLOOR = 1e-3
 
@@ -61,6 +69,7 @@ class Point:
         claim: the claimed gradient, float64.
         fixed: coordinates that stay where they are.
         native: dtype that each displaced tensor is rounded to, or None.
+        cost: size of the cost there, 0 where it is not known.
     """
 
     tensors: tuple[Tensor, ...]
@@ -68,6 +77,7 @@ class Point:
     claim: NDArray[np.float64]
     fixed: NDArray[np.bool_]
     native: tuple[np.dtype[Any] | None, ...]
+    cost: float = 0.0
 
 
 class ArrayProblem:
@@ -95,7 +105,10 @@ class ArrayProblem:
         self._infinite = np.flatnonzero(~np.isfinite(point.theta))
         self._base = np.where(np.isfinite(point.theta), point.theta, 0) if self._infinite.size else point.theta
         self._still = bool(point.fixed.any())
-        self._labels = {i: _bins(self._theta(i), self._moving(i)) for i in range(len(point.tensors))}
+        self._rough = not self._infinite.size and point.theta.dtype == np.float64
+        self._labels = {
+            i: _bins(self._theta(i), self._moving(i) if self._still else None) for i in range(len(point.tensors))
+        }
         self._rms = [_rms(self._claim(i)) for i in range(len(point.tensors))]
         self._scales = [_rms(self._theta(i)) for i in range(len(point.tensors))]
 
@@ -125,6 +138,12 @@ class ArrayProblem:
         other._directions, other._kept, other._drawn = OrderedDict(), 0, OrderedDict()
         return other
 
+    @cached_property
+    def _bare(self) -> float:
+        """2-norm of claim x parameters."""
+        parts = [slice(start, start + PIECE) for start in range(0, self._base.size, PIECE)]
+        return math.hypot(*(_norm(self.point.claim[part] * self._base[part]) for part in parts))
+
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """The named parameters that are moved."""
@@ -152,11 +171,12 @@ class ArrayProblem:
 
     def stats(self, tensor: int) -> Stats:
         """Norms and scales of one tensor."""
-        theta, claim, moving = self._theta(tensor), self._claim(tensor), self._moving(tensor)
+        theta, claim = self._theta(tensor), self._claim(tensor)
         labels = self._labels[tensor]
         if labels is None and not self._still:
             whole = ((-1, self._scales[tensor], theta.size),)
             return Stats(self._scales[tensor], _norm(claim), self._rms[tensor], whole, theta.size)
+        moving = self._moving(tensor)
         if labels is None:
             bins: tuple[tuple[int, float, int], ...] = ((-1, _rms(theta[moving]), int(moving.sum())),)
         else:
@@ -226,12 +246,13 @@ class ArrayProblem:
             costs = self._stage.cost()
             for row, (i, k) in enumerate(chunk):
                 found[i].costs[k] = costs[row]
+        for ray, samples in zip(rays, found, strict=True):
+            self._measure(samples, ray.steps, self._numbers(ray.direction))
         return found
 
     def _blank(self, ray: Ray, numbers: "_Numbers") -> Samples:
         dtype, count = self.point.theta.dtype, len(ray.steps)
-        magnitude = np.abs(np.asarray(ray.steps)) * numbers.magnitude
-        return Samples(np.empty(count, dtype), np.empty(count, dtype), magnitude, numbers.slope)
+        return Samples(np.empty(count, dtype), np.empty(count, dtype), np.zeros(count), numbers.slope)
 
     def _line(self, ray: Ray) -> Samples:
         numbers = self._numbers(ray.direction)
@@ -239,7 +260,19 @@ class ArrayProblem:
         for i, step in enumerate(ray.steps):
             found.claimed[i] = self._displace(numbers, step, self._empty())
             found.costs[i] = self._stage.cost()
+        self._measure(found, ray.steps, numbers)
         return found
+
+    def _measure(self, found: Samples, steps: Sequence[float], numbers: "_Numbers") -> None:
+        """Fills in magnitudes; a bound serves where what it bounds is nothing beside the costs."""
+        magnitude = numbers.bound
+        small = DOT_ROUNDING * max(map(abs, steps), default=0.0) * magnitude
+        if not all(small <= abs(cost) for cost in found.costs.tolist()):
+            magnitude = sum(
+                abs(factor) * float(np.abs(piece.claim * values).sum())
+                for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True)
+            )
+        found.magnitude[:] = [abs(step) * magnitude for step in steps]
 
     def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
         """All coordinates after a step along a direction."""
@@ -249,6 +282,8 @@ class ArrayProblem:
 
     def _displace(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
         """Fills a vector with the displaced parameters; returns claimed . displacement."""
+        if abs(step) >= SMALLEST_ROUGH and numbers.bare + abs(step) * numbers.moved <= WOBBLE * self.point.cost:
+            return self._displace_roughly(numbers, step, work)
         theta, number = self._base, self._base.dtype.type
         total = number(0.0)
         done = 0
@@ -268,6 +303,21 @@ class ArrayProblem:
         if self._infinite.size:
             work[self._infinite] = self.point.theta[self._infinite]
         return total
+
+    def _displace_roughly(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
+        """The same where the rounding of the parameters is nothing beside that of the cost."""
+        theta, number = self._base, self._base.dtype.type
+        done = 0
+        for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True):
+            if done < piece.start:
+                work[done : piece.start] = theta[done : piece.start]
+            done = piece.stop
+            moved = work[piece.start : done]
+            np.multiply(values, number(step) * factor, moved)
+            np.add(moved, piece.theta, moved)
+        if done < theta.size:
+            work[done:] = theta[done:]
+        return number(step) * numbers.slope
 
     def _numbers(self, direction: Direction) -> "_Numbers":
         """The direction as numbers, kept for the next rounds."""
@@ -289,23 +339,25 @@ class ArrayProblem:
     def _draw(self, direction: Direction) -> "_Numbers":
         pieces = self._pieces(direction.parts)
         values: list[tuple[NDArray[np.float64], float]] = []
-        slope = magnitude = 0.0
+        slope = bound = norm = 0.0
         run, raw = -1, np.empty(0)
         for piece in pieces:
             if piece.run[0] != run:
                 run, unit = piece.run[0], piece.unit
                 raw = np.ones(piece.run[1] - run) if unit else self._normals(direction.seeds, *piece.run)
             own, factor = raw[piece.start - run : piece.stop - run], 1.0
+            size = piece.norm * math.sqrt(float(np.dot(own, own)))
             if isinstance(piece.weights, float):
                 factor = piece.weights
             else:
                 own = own * piece.weights
-            term = self._term[: len(own)]
-            np.multiply(piece.claim, own, out=term)
-            slope += factor * float(term.sum())
-            magnitude += abs(factor) * float(np.abs(term, out=term).sum())
+            slope += factor * float(np.dot(piece.claim, own))
+            bound += abs(factor) * size
+            norm = math.hypot(norm, factor * piece.norm)
             values.append((own, factor))
-        return _Numbers(pieces, tuple(values), slope, magnitude)
+        smooth = self._rough and not any(piece.unit or piece.native is not None for piece in pieces)
+        bare = self._bare if smooth else math.inf
+        return _Numbers(pieces, tuple(values), slope, bound, bare, 4.0 * norm)
 
     def _normals(self, seeds: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
         """Normal numbers, kept as several directions may weigh the same ones differently."""
@@ -327,7 +379,9 @@ class ArrayProblem:
             native, unit = self.point.native[first.tensor], first.weighting is Weighting.UNIT
             for low, high, weights in self._cut(self._by_tensor(members)):
                 base, claim = self._base[low:high], self.point.claim[low:high]
-                pieces.append(_Piece(low, high, weights, base, claim, native, unit, (start, stop)))
+                pieces.append(
+                    _Piece(low, high, weights, base, claim, native, unit, (start, stop), _size(claim, weights))
+                )
         self._pattern = parts, tuple(pieces)
         return self._pattern[1]
 
@@ -439,6 +493,7 @@ class _Piece:
         native: dtype to round to, or None.
         unit: whether exact ones stand in place of random numbers.
         run: start and end of what is drawn in one go.
+        norm: 2-norm of the claim there; of claim x weights where these are an array.
     """
 
     start: int
@@ -449,20 +504,37 @@ class _Piece:
     native: np.dtype[Any] | None
     unit: bool
     run: tuple[int, int]
+    norm: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """A direction as numbers: for each piece values and a factor on them."""
+    """A direction as numbers: for each piece values and a factor on them.
+
+    Attributes:
+        pieces: where it moves.
+        values: for each piece numbers and a factor on them.
+        slope: claimed gradient times the direction.
+        bound: at least the sum of |claimed x direction|.
+        bare: 2-norm of claim x parameters; infinite where their rounding is not random.
+        moved: the same of claim x direction, amply.
+    """
 
     pieces: tuple[_Piece, ...]
     values: tuple[tuple[NDArray[np.float64], float], ...]
     slope: float
-    magnitude: float
+    bound: float
+    bare: float
+    moved: float
 
     @property
     def size(self) -> int:
         return ENTRY + sum(piece.stop - piece.start for piece in self.pieces)
+
+
+def _size(claim: NDArray[np.float64], weights: float | NDArray[np.float64]) -> float:
+    """2-norm of a claim, times weights where these are an array."""
+    return _norm(claim if isinstance(weights, float) else claim * weights)
 
 
 def coordinates(array: NDArray[Any], tensor: Tensor) -> NDArray[np.float64]:
@@ -504,14 +576,26 @@ def _rms(values: NDArray[np.floating]) -> float:
     return norm / math.sqrt(count) if count else 0.0
 
 
-def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_]) -> NDArray[np.int8] | None:
+def _narrow(size: NDArray[np.float64]) -> bool:
+    """Whether so few magnitudes lie far below the largest that the quantiles cannot be far apart; one quick look."""
+    top = float(size.max(initial=0.0))
+    small = np.count_nonzero(size < top / SPAN)
+    return math.isfinite(top) and bool(small <= math.floor(0.01 * (size.size - small - 1)))
+
+
+def _bins(theta: NDArray[np.floating], moving: NDArray[np.bool_] | None) -> NDArray[np.int8] | None:
     """Magnitude bins of a tensor whose parameters span too much for one step; None where one step serves.
 
     The edges are relative to the root mean square of the tensor, so that rescaling it changes nothing. Zeros go to the
     bin of the median.
     """
-    size = np.abs(theta.astype(np.float64))
-    usable = size[moving & (size > 0) & np.isfinite(size)]
+    size = np.abs(theta).astype(np.float64, copy=False)
+    if moving is None and _narrow(size):
+        return None
+    chosen = (size > 0) & np.isfinite(size)
+    if moving is None:
+        moving = np.ones(size.shape, dtype=bool)
+    usable = size[moving & chosen]
     if usable.size < 2 or usable.max() <= SPAN * usable.min():
         return None
     smallest = np.partition(usable, 1)[:2]

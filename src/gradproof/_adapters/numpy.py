@@ -103,7 +103,8 @@ class Session:
         """The cost at a point where it must be finite."""
         if self.frozen is not None:
             self.frozen.restore()
-        return self.caller.at_point(np.tile(theta, (self.rows, 1)) if self.rows else theta.copy())
+        before = np.tile(theta, (self.rows, 1)) if self.rows else theta
+        return self.caller.at_point(before)
 
     def evaluate_many(self, work: NDArray[Any]) -> NDArray[Any]:
         """The costs of several parameter sets, one a row."""
@@ -221,9 +222,10 @@ class Session:
             error.add_note("gradproof: raised by the cost, called for the claimed gradient at the given parameters.")
             raise
 
-    def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_]) -> ArrayProblem:
+    def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_], cost: Any) -> ArrayProblem:
         """Lines through a point for the core."""
-        point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_dtypes)
+        size = abs(float(cost))
+        point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_dtypes, size)
         return ArrayProblem(point, partial(_Stage, self.for_workers()), self.rows)
 
     @contextmanager

@@ -142,4 +142,21 @@ class Snapshot:
 
     def moved(self) -> list[str]:
         """The names of the sources whose state is no longer the one taken."""
-        return [source.name for source, state in self.states if repr(source.take()) != repr(state)]
+        return [source.name for source, state in self.states if not _same(source.take(), state)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two states are alike: nestings of tuples, lists, dicts, arrays and plain values."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if type(one) is tuple and {*map(type, one)} == {int}:  # hundreds of them: at one go
+        return bool(one == other)
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return repr(one) == repr(other)

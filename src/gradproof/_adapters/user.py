@@ -5,6 +5,7 @@ beside the point) is met here, at the edge, so that the core is only ever handed
 """
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,8 @@ class Caller:
                 returned = self.hand_over(self.cost, self.present(work) if values is None else values)
             except Exception:  # whatever it raises, the point is outside the cost's domain
                 return np.nan
+        if type(returned) is np.float64 and not self.paired:
+            return returned if math.isfinite(returned) else np.nan
         if self.paired:
             returned = returned[0] if isinstance(returned, tuple | list) and returned else None
         value = scalar(returned)
@@ -114,13 +117,13 @@ class Caller:
                 return np.full(len(work), np.nan)
         return np.where(np.isfinite(found), found, np.nan)
 
-    def at_point(self, work: NDArray[Any]) -> Any:
-        """The cost at the point itself, where only a finite number will do.
+    def at_point(self, before: NDArray[Any]) -> Any:
+        """The cost at the point itself, where only a finite number will do; it is given a copy.
 
         Raises:
             InputError: it is something else; what the cost raises goes through with a note.
         """
-        before = work.copy()
+        work = before.copy()
         try:
             returned = self.call(self.cost, work)
             if work.ndim == 2:

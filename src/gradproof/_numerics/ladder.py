@@ -109,6 +109,7 @@ def ladder(settings: Settings, target: float) -> Generator[list[float], list[Pai
         The slope with the smallest bar found; its bar is infinite where nothing finite was seen.
     """
     rungs: dict[int, Pair] = {}
+    best: _Candidate | None = None
     wanted = [0, -1]
     while settings.step * RATIO ** wanted[0] > settings.ceiling and wanted[0] > LOWEST + 1:
         wanted = [wanted[0] - 1, wanted[1] - 1]
@@ -119,7 +120,7 @@ def ladder(settings: Settings, target: float) -> Generator[list[float], list[Pai
         if (best is not None and best.bar <= target) or len(rungs) >= MAX_PAIRS:
             break
         wanted = _next(rungs, best, settings, target)
-    return _outcome(rungs, _best(rungs, settings), settings)
+    return _outcome(rungs, best, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,29 +142,31 @@ def _best(rungs: dict[int, Pair], settings: Settings) -> _Candidate | None:
     """The estimate with the smallest bar: central differences, and their extrapolation where three rungs allow it."""
     q = RATIO * RATIO
     odd, even = (ODD_FACTOR_COARSE, EVEN_FACTOR_COARSE) if settings.coarse else (ODD_FACTOR, EVEN_FACTOR)
-    found: list[_Candidate] = []
-    for rung, near in rungs.items():
-        far = rungs.get(rung + 1)
-        if far is None or not (near.finite and far.finite):
-            continue
-        h, sigma = near.step, _sigma(near, settings)
-        noise = NOISE_FACTOR * sigma / (math.sqrt(2.0) * h)
-        truncation = odd * abs(near.odd - far.odd)
-        flat = near.even - far.even / q
+    seen = {rung: (pair.odd, pair.even) for rung, pair in rungs.items() if pair.finite}
+    best: _Candidate | None = None
+
+    def consider(value: float, noise: float, truncation: float, flat: float, rung: int) -> None:
+        nonlocal best
+        h, sigma = rungs[rung].step, _sigma(rungs[rung], settings)
         kink = even * max(0.0, abs(flat) - EVEN_NOISE * sigma) / (2.0 * h)
-        bent = max(0.0, truncation - 3.0 * sigma / h) + kink
-        found.append(_Candidate(near.odd, noise + truncation + kink, noise, bent, kink, rung))
-        further = rungs.get(rung + 2)
-        if further is None or not further.finite:
+        bar = noise + truncation + kink
+        if best is None or bar < best.bar:
+            best = _Candidate(value, bar, noise, max(0.0, truncation - 3.0 * sigma / h) + kink, kink, rung)
+
+    for rung, (slope, bend) in seen.items():
+        far = seen.get(rung + 1)
+        if far is None:
             continue
-        value = (q * near.odd - far.odd) / (q - 1.0)
-        noise *= 1.1
-        truncation = odd * abs(value - (q * far.odd - further.odd) / (q - 1.0))
-        flat -= (far.even - further.even / q) / q**2
-        kink = even * max(0.0, abs(flat) - EVEN_NOISE * sigma) / (2.0 * h)
-        bent = max(0.0, truncation - 3.0 * sigma / h) + kink
-        found.append(_Candidate(value, noise + truncation + kink, noise, bent, kink, rung))
-    return min(found, key=lambda candidate: candidate.bar, default=None)
+        noise = NOISE_FACTOR * _sigma(rungs[rung], settings) / (math.sqrt(2.0) * rungs[rung].step)
+        flat = bend - far[1] / q
+        consider(slope, noise, odd * abs(slope - far[0]), flat, rung)
+        further = seen.get(rung + 2)
+        if further is None:
+            continue
+        value = (q * slope - far[0]) / (q - 1.0)
+        truncation = odd * abs(value - (q * far[0] - further[0]) / (q - 1.0))
+        consider(value, 1.1 * noise, truncation, flat - (far[1] - further[1] / q) / q**2, rung)
+    return best
 
 
 def _next(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings, target: float) -> list[int]:

@@ -14,7 +14,7 @@ from gradproof._numerics.noise import first_step
 from gradproof._pipeline.options import AIM, WRONG_SHARE, Options
 from gradproof._records import Noise
 from gradproof._reference import Reference, take_pilot
-from gradproof._verdict.judge import Aim
+from gradproof._verdict.judge import Aim, Seeds
 from gradproof._verdict.settle import Claimed, part_of_pilot
 
 #: Relative differences of repeated evaluations up to this are the order of summation, not randomness.
@@ -123,20 +123,22 @@ def prepare(
     """Makes a point ready: lines through it, norms, and the cost's noise."""
     session = still.session
     held = ~np.isfinite(theta) if fixed is None else fixed
-    problem = session.problem(theta, claims, held)
-    spread_out = None if session.frozen is not None or session.caller.live else tools[1]
-    evaluator = Evaluator(problem, tools[0], spread_out)
     cost = still.cost
     if theta is not session.theta:
         tools[0].afford(1)
         cost = session.at_point(theta)
         tools[0].spend(1)
+    problem = session.problem(theta, claims, held, cost)
+    spread_out = None if session.frozen is not None or session.caller.live else tools[1]
+    evaluator = Evaluator(problem, tools[0], spread_out)
     roundoff = [float(np.finfo(claims.dtypes.get(t.name, np.dtype(np.float64))).eps) / 2.0 for t in session.tensors]
     aim = aims(session, claims, options)
     known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))
     parts = part_of_pilot(known)
     still_air = Noise(0.0, problem.epsilon, 1.0, cost)
-    noise = take_pilot(evaluator, parts, 7_919 + options.seed, cost) if parts else still_air
+    # The first numbers of the probes serve for the pilot as well, which looks at high differences and not at slopes.
+    seed = Seeds(options.seed + 1).first(1)[0]
+    noise = take_pilot(evaluator, parts, seed, cost) if parts else still_air
     if still.spread > noise.sigma:
         noise = replace(noise, sigma=still.spread, step=_noisy_step(still.spread, float(cost), noise.step))
     return Place0(Reference(evaluator, noise), claims, known, held, theta)
