@@ -54,7 +54,7 @@ SLUGS = (
 )
 HEADINGS = ["## In a report", "## Wrong beside right", "## Easily confused with"]
 #: Causes whose example is found wrong, or cannot be judged, without being put down to them.
-NOT_NAMED = frozenset({"conjugate", "cotangent", "double-backward", "layout", "tie"})
+NOT_NAMED = frozenset({"conjugate", "cotangent", "double-backward", "layout"})
 #: Columns left for code in a terminal of 80.
 COLUMNS = 78
 

@@ -17,6 +17,7 @@ from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing
+from gradproof._pipeline.ties import illegal_choices
 from gradproof._pipeline.vacuous import hiding
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
 from gradproof._verdict.judge import ROUNDING, Judge, Outcome, Seeds, default_scales, relative_high, relative_low
@@ -24,6 +25,8 @@ from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combin
 
 #: Extended precision is used where its noise is at least this many times finer.
 FINER = 16.0
+#: What is said of a point where the cost has no derivative.
+ON_A_KINK = "a kink"
 #: How far beside a kink to look, relative to the parameters.
 BESIDE = 1e-2
 #: Seeds that judge the growth of claims from call to call, apart from those of the verdicts.
@@ -94,6 +97,8 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     found.findings = findings
     if options.method == "auto":
         found.findings += _hidden(work, tensors)
+        stuck = [i for i, o in outcomes.items() if (i in reasons and ON_A_KINK in reasons[i]) or o.reason == "kink"]
+        found.findings += illegal_choices(work, place, [i for i in stuck if outcomes[i].status != "wrong"])
     work.notes += hiding(work.session, place)
     found.notes = work.notes
     found.precision = "extended" if "extended precision" in " ".join(work.notes) else "float64"
@@ -241,7 +246,7 @@ def _beside(
     for i, found in settlement.outcomes.items():
         outcome = combined(found)
         if outcome.status != "undecided":
-            what = {"kink": "a kink", "jump": "a jump"}[outcomes[i].reason]
+            what = {"kink": ON_A_KINK, "jump": "a jump"}[outcomes[i].reason]
             remarks[i] = f"judged beside this point, which lies on {what}"
             outcomes[i] = outcome
             places[i] = (finer.place if i in settlement.finest_used else None) or there
