@@ -111,6 +111,7 @@ def main() -> int:
         if outcome.crash:
             alarms.append(f"crash  {item}: {outcome.crash}")
         alarms += [f"wrong  {item}: {judgement}" for judgement in outcome.judgements if judgement.false_alarm]
+        alarms += [f"bounds {item}: {judgement}" for judgement in outcome.judgements if judgement.out_of_interval]
     show(tallies, total)
     print(
         f"\n{total.tensors} tensors of {total.checks} right gradients: {total.false_alarms} called wrong, "
