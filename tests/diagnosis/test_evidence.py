@@ -230,3 +230,13 @@ def test_what_an_explanation_costs_beyond_the_verdict() -> None:
     changed = {name: lambda g: 3.0 * g for name in model.params}
     whole = check(model, changed).evaluations - check(model, changed, method="probe").evaluations
     assert whole <= 60 * len(model.params)
+
+
+@pytest.mark.parametrize("seed", [0, 10**9, 2**62])
+def test_any_seed_will_do(seed: int) -> None:
+    rng = np.random.default_rng(0)
+    params = {"W": rng.standard_normal((9, 7))}
+    wrong = 3.0 * params["W"] ** 2
+    wrong[4] *= rng.standard_normal(7)
+    report = gp.check(lambda p: float(np.sum(p["W"] ** 3)), params, {"W": wrong}, seed=seed)
+    assert [str(finding.where) for finding in report.findings] == ["row 4 of W"]
