@@ -13,11 +13,14 @@ import gradproof as gp
 from . import models_deep, models_fuzz, models_gated, models_kernel, models_odd, models_shallow, models_struct
 from .case import Array, Case, leaves, tree_map
 
+#: What is said today and the reason, by model and slip.
+Known = dict[tuple[str, str], tuple[str, str]]
+
 MODULES = (models_gated, models_shallow, models_kernel, models_deep, models_struct, models_odd)
 
 #: With the data given, a check of these takes longest; every so many slips of them are checked that way.
 SELDOM = {"course": 12, "course-dropout": 8, "residual": 12, "graph": 8}
-OFTEN = 4
+OFTEN = 3
 
 #: Gradients that are refused before anything is measured, with words from the refusal.
 REFUSED = {
