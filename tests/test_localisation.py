@@ -14,7 +14,6 @@ import places
 from error_bars import displacement, point
 from problems import Array, Params, Problem, classifier
 
-from gradproof._localisation.components import measure_largest
 from gradproof._localisation.samples import share
 from gradproof._localisation.search import Whereabouts, find
 from gradproof._localisation.wording import described
@@ -283,25 +282,6 @@ def test_regions_draw_what_they_say() -> None:
     np.testing.assert_allclose(drawn(Region((box,)), Weighting.UNIT), 1.0 * inside, atol=1e-14)
     two = Region((((0, 1, 1), (0, 16, 1)), ((5, 7, 1), (0, 2, 1))))
     np.testing.assert_allclose(drawn(two), full * ((i == 0) | ((i >= 5) & (i < 7) & (j < 2))), atol=1e-14)
-
-
-def test_the_largest_elements_are_measured() -> None:
-    problem = net()
-    error = planted((16, 16), 4)
-    place = point(problem, lambda params: problem.grads(params) | {"W2": problem.grads(params)["W2"] + error}, 0)
-    stats = [c.stats for c in place.claimed]
-    scale = default_scales(stats)[2]
-    where = find(place.reference, 2, scale, stats[2].claim, 0)
-    by_size = measure_largest(place.reference, 2, error, where, scale, 1e-8, 5)
-    assert by_size.coordinates.tolist() == np.argsort(-np.abs(error).ravel())[:5].tolist()
-    np.testing.assert_allclose(by_size.mismatch, error.ravel()[by_size.coordinates], atol=1e-7)
-    inside = measure_largest(place.reference, 2, None, where, scale, 1e-8, 16)
-    assert inside.coordinates.tolist() == list(range(64, 80))
-    some = measure_largest(place.reference, 2, None, where, scale, 1e-8, 12)
-    assert len(set(some.coordinates.tolist())) == 12
-    assert set(np.flatnonzero(where.verified)) <= set(some.coordinates.tolist())
-    anywhere = measure_largest(place.reference, 2, None, None, scale, 1e-8, 10)
-    assert len(set(anywhere.coordinates.tolist())) == 10
 
 
 def test_the_interval_for_a_share_is_that_of_clopper_and_pearson() -> None:

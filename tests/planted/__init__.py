@@ -12,12 +12,12 @@ FURTHER = ("tanh", "relu", "sigmoid")
 
 
 def everything(seed: int = 0, sizes: Collection[str] = ("small", "medium", "large")) -> Iterator[Planted]:
-    """Every planted fault and every right gradient of every network of these sizes."""
+    """Every planted fault and every right gradient of every network of these sizes, without those too faint to score."""
     for network in (course, softmax, convolution):
         for activation in network.ACTIVATIONS:
             for size in network.SIZES:
                 if size in sizes:
-                    yield from network.planted(seed, activation, size)
+                    yield from (fault for fault in network.planted(seed, activation, size) if not fault.faint)
     for module in (recurrent, normed, attention, embedding):
         for activation in FURTHER:
             for number, size in enumerate(("small", "medium", "large")):

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._localisation.search import Whereabouts
 from gradproof._problem import Problem
 from gradproof._records import Component, Direction, Estimate, Part, Tensor, Weighting
 from gradproof._reference import Reference, next_step
@@ -69,59 +68,6 @@ def measure_components(
         yield Measured(tensor, np.array(batch, dtype=np.intp), estimates)
         if first == 0 and raw[0].measured and raw[0].kink == 0.0 and raw[0].step > reference.noise.step:
             step = next_step(raw[0])
-
-
-def measure_largest(
-    reference: Reference,
-    tensor: int,
-    predicted: NDArray[np.floating] | NDArray[np.complexfloating] | None,
-    whereabouts: Whereabouts | None,
-    scale: float,
-    target: float,
-    k: int,
-) -> Measured:
-    """Measures the elements of one tensor that are expected to have the largest mismatch.
-
-    Args:
-        reference: where slopes come from.
-        tensor: the tensor's place in the problem.
-        predicted: the mismatch that an explanation predicts, of the tensor's shape; None where there is none.
-        whereabouts: the place of the mismatch; None where it is not known.
-        scale: step scale.
-        target: error bar to aim at, in units of the gradient.
-        k: how many elements at most.
-
-    Returns:
-        The largest by prediction; else those of the place, all where they are few enough, else the ones that were seen
-        wrong and others spread over it.
-    """
-    record = reference.evaluator.problem.tensors[tensor]
-    width = 2 if record.complex else 1
-    chosen = _expected(predicted, whereabouts, record.size // width, max(k, 0))
-    coordinates = [element * width + part for element in chosen for part in range(width)]
-    batches = list(measure_components(reference, tensor, coordinates, scale, target))
-    estimates = tuple(estimate for batch in batches for estimate in batch.estimates)
-    return Measured(tensor, np.array(coordinates, dtype=np.intp), estimates)
-
-
-def _expected(
-    predicted: NDArray[np.floating] | NDArray[np.complexfloating] | None,
-    whereabouts: Whereabouts | None,
-    elements: int,
-    k: int,
-) -> list[int]:
-    """Flat indices of up to k elements, those expected to be off most."""
-    if predicted is not None:
-        size = np.abs(predicted).ravel()
-        order = np.argsort(-size, kind="stable")[:k]
-        return [int(element) for element in order if size[element] > 0.0]
-    inside = np.arange(elements) if whereabouts is None else np.flatnonzero(whereabouts.mask)
-    if inside.size <= k:
-        return [int(element) for element in inside]
-    seen = np.flatnonzero(whereabouts.verified)[:k] if whereabouts is not None else inside[:0]
-    rest = np.setdiff1d(inside, seen)
-    spread = rest[np.linspace(0, rest.size - 1, k - seen.size).astype(np.intp)] if k > seen.size else rest[:0]
-    return [int(element) for element in np.concatenate([seen, spread])]
 
 
 def _unscaled(estimate: Estimate, scale: float) -> Estimate:
