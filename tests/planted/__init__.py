@@ -12,7 +12,7 @@ FURTHER = ("tanh", "relu", "sigmoid")
 
 
 def everything(seed: int = 0, sizes: Collection[str] = ("small", "medium", "large")) -> Iterator[Planted]:
-    """Every planted fault and every right gradient of every network of these sizes, without those too faint to score."""
+    """Every planted fault and right gradient of every network of these sizes, without those too faint to score."""
     for network in (course, softmax, convolution):
         for activation in network.ACTIVATIONS:
             for size in network.SIZES:
