@@ -7,7 +7,7 @@ SEED = 9
 KNOWN: Known = {
     ("losses", "net-sign-of-gradient"): (
         "bias-reduction(weighted by the inputs)",
-        "every claimed element is 1 or -1, and the columns of W2 and of W3 happen to add up to b2 and b3",
+        "every claimed element is 1 or -1, and sums of W2 and of W3 happen to equal b2 and b3",
     ),
 }
 #: How many of the slips beyond tolerance are called by their very name: 157 of 346.
