@@ -107,8 +107,8 @@ def _weighted(case: Case, s: Suspect) -> Explanation | None:
 def _same(claim: NDArray[Any], sums: NDArray[Any], decay: NDArray[Any], near: float) -> bool:
     """Whether a claim is the sums, or the sums less a multiple of those of the parameters, the L2 term left out."""
     size = float(np.linalg.norm(claim))
-    if not size:
-        return False
+    if not size or np.ptp(np.abs(claim)) <= 1e-12 * size:
+        return False  # signs alone add up to anything
     if np.linalg.norm(claim - sums) <= near * size:
         return True
     length = float(np.vdot(decay, decay).real)
