@@ -78,3 +78,14 @@ def test_a_cache_that_is_used_up_is_right() -> None:
     report = gp.check(cost, params, grads)
     assert report.passed
     assert report.findings == ()
+
+
+def test_state_that_cannot_be_seen() -> None:
+    """Right once and wrong from then on, with nothing in reach that changes: still not chance."""
+    from planted import normed
+
+    fault = next(f for f in normed.planted(0, "tanh", 0) if f.recipe == "a second pass over a spoilt cache")
+    report = gp.check(*fault.closed())
+    assert report.verdict == "wrong"
+    assert report.findings[0].cause == "not-reentrant"
+    assert "right at the first call" in report.findings[0].message

@@ -265,7 +265,8 @@ class _Reporter:
         )
 
     def spoilt(self, names: Sequence[str]) -> Finding:
-        inner, known = self._inner, bool(self.found.inner)
+        known = bool(self.found.inner)
+        inner = self._inner if known else ""
         why = f": it changes {inner} in place, and later calls use that again" if known else ""
         of_what = inner if known else "what is kept between calls"
         return self._finding(
