@@ -6,7 +6,6 @@ the same name, or one called ``numpy.py``, do not get in each other's way.
 """
 
 import difflib
-import hashlib
 import importlib.util
 import inspect
 import sys
@@ -131,6 +130,8 @@ def load(path: Path) -> ModuleType:
         Exception: whatever the file itself raises.
     """
     require_python_file(path)
+    import hashlib  # only a file that is loaded pays for it
+
     name = f"{_PREFIX}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "the suffix is .py"

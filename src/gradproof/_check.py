@@ -14,8 +14,6 @@ from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
 from gradproof._pipeline.batching import together
-from gradproof._pipeline.course import classic
-from gradproof._pipeline.exhaustive import exhaustive
 from gradproof._pipeline.options import (
     Options,
     read_budget,
@@ -125,8 +123,12 @@ def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | Non
     if chosen.vectorized:
         session = together(session, chosen, meter)
     if chosen.method == "classic":
+        from gradproof._pipeline.course import classic  # loaded where it is asked for, like the next one
+
         return classic(session, chosen, meter)
     if chosen.method == "exhaustive":
+        from gradproof._pipeline.exhaustive import exhaustive
+
         return exhaustive(session, chosen, meter, spread)
     return probing(session, chosen, meter, spread)
 

@@ -6,8 +6,7 @@ number of workers can change the time a check takes and nothing else.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,9 @@ from numpy.typing import NDArray
 from gradproof._errors import InputError
 from gradproof._problem import Problem
 from gradproof._records import Ray, Samples
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 #: A map-like callable, as SciPy's ``workers``.
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -90,8 +92,10 @@ class _Task:
         return self._problem.replica().lines([ray])
 
 
-def mapper(workers: Executor | Mapper) -> Mapper:
+def mapper(workers: "Executor | Mapper") -> Mapper:
     """The map function of an executor, a pool, or the callable itself."""
+    from concurrent.futures import Executor  # with its logging it takes as long to load as a third of the package
+
     if isinstance(workers, Executor):
         return workers.map
     if callable(workers):
