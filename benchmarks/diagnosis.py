@@ -80,8 +80,10 @@ class Scored:
 
     @property
     def right(self) -> bool:
-        """Whether what was named counts as right."""
-        return self.named in self.accepts if self.planted else self.named == "nothing" and self.verdict != "wrong"
+        """Whether a cause was named that counts as right; no name is no cause, unless the fault has none."""
+        if not self.planted:
+            return self.named == "nothing" and self.verdict != "wrong"
+        return self.named in self.accepts and (self.named not in UNNAMED or self.planted in UNNAMED)
 
     @property
     def falsely_named(self) -> bool:
