@@ -30,6 +30,19 @@ def test_right_claims_are_not_wrong_and_wrong_ones_not_correct(family: str, seed
     assert not evasions
 
 
+@pytest.mark.parametrize("seed", [0, 5])
+def test_element_by_element_no_right_claim_is_wrong_and_no_wrong_one_correct(seed: int) -> None:
+    alarms, misses = [], []
+    for piece in (piece for family in FAMILIES.values() for piece in family(seed)):
+        for claim in piece.right:
+            report = gp.check(piece.cost, piece.params, claim, seed=seed, method="exhaustive")
+            alarms += [piece.name] * (report.verdict == "wrong")
+        report = gp.check(piece.cost, piece.params, piece.wrong[0], seed=seed, method="exhaustive")
+        misses += [piece.name] * (report.verdict == "correct")
+    assert not alarms
+    assert not misses
+
+
 @pytest.mark.parametrize("digits", [0, 1, 2, 3, 4])
 def test_slope_of_what_was_rounded_is_undecided_on_the_staircase(digits: int) -> None:
     y = np.array([1.03, 0.31, -0.72])

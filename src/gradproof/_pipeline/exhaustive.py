@@ -33,11 +33,16 @@ from gradproof._records import (
     Verdict,
     Weighting,
 )
-from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, Outcome, default_scales
+from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, Judge, Outcome, Seeds, default_scales
+from gradproof._verdict.settle import Settlement, combined, settle
 from gradproof._verdict.staircase import steps_close, steps_far
 
 #: Components kept for the list of the worst.
 KEPT = 1000
+#: Seeds of the probes that confirm a tensor whose elements are wrong.
+CONFIRMING = 77_003
+#: What may keep probes of a whole tensor from an answer, and says nothing against its elements.
+NO_DOUBT = ("noise", "domain")
 #: Findings whose place is better known from the elements than from any search.
 SEARCHED = ("unexplained",)
 
@@ -154,10 +159,13 @@ def _judged(
     number = estimate / total if total else 0.0
     difference = Difference(number, _at(low, claim, reference, -1), _at(high, claim, reference, 1))
     zero = claim == 0.0 and low == 0.0
-    if _at(sure, claim, reference, -1) > known.aim.wrong and _in_steps(place, i, measured):
-        verdict, reason = Verdict.UNDECIDED, REASONS["staircase"]
-    elif _at(sure, claim, reference, -1) > known.aim.wrong:
-        verdict, reason = Verdict.WRONG, ""
+    if _at(sure, claim, reference, -1) > known.aim.wrong:
+        doubt = (
+            "staircase"
+            if _in_steps(place, i, measured)
+            else _doubt(place, i, jumps=any(e.jump > 0.0 for e in estimates))
+        )
+        verdict, reason = (Verdict.UNDECIDED, REASONS.get(doubt, doubt)) if doubt else (Verdict.WRONG, "")
     elif difference.high <= known.aim.tolerance:
         verdict, reason = Verdict.CORRECT, ""
     elif zero:
@@ -181,6 +189,28 @@ def _in_steps(place: Place0, i: int, measured: Sequence[Measured]) -> bool:
         return steps_close(place.reference, probes) or steps_far(place.reference, probes)
     except BudgetExhaustedError:
         return True
+
+
+def _doubt(place: Place0, i: int, *, jumps: bool) -> str:
+    """Why probes do not call a tensor wrong that its elements do; "" where they agree.
+
+    Elements one by one meet no kink that another would show, and no step at which the cost looks different: the
+    confirmations that probes must pass before they say "wrong" are asked for here as well.
+
+    Args:
+        place: the point.
+        i: the tensor.
+        jumps: whether the jump that keeps probes from an answer was met at single elements, which were left out.
+    """
+    settlement = Settlement({}, lambda: None, set())
+    try:
+        settle(Judge(place.reference, Seeds(CONFIRMING)), place.claimed, [i], settlement)
+    except BudgetExhaustedError:
+        return "budget"
+    outcome = combined(settlement.outcomes[i])
+    if outcome.status == "wrong" or outcome.reason in NO_DOUBT or (outcome.reason == "jump" and jumps):
+        return ""
+    return outcome.reason or "scale"
 
 
 def _sure(estimate: Estimate) -> float:
