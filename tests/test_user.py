@@ -259,10 +259,15 @@ def test_live_arrays_are_restored_bit_for_bit(method: str, dtype: type) -> None:
     net = Net(dtype)
     before = [net.W.tobytes(), net.b.tobytes()]
     for claim in (net.grads, lambda params: net.grads(), net.grads()):
-        # In float32 the rounding of the parameters leaves one seed in six undecided; what matters here is not that.
-        report = gp.check(net.cost, net.params, claim, method=method, seed=1)
-        assert report.verdict == ("undecided" if method == "classic" else "correct"), str(report)
-        assert [net.W.tobytes(), net.b.tobytes()] == before
+        verdicts = []
+        for seed in range(6):
+            verdicts.append(gp.check(net.cost, net.params, claim, method=method, seed=seed).verdict)
+            assert [net.W.tobytes(), net.b.tobytes()] == before
+        assert "wrong" not in verdicts
+        # Arrays that stay float32 round every displacement, which leaves about one seed in six undecided.
+        most = 0 if method == "classic" else 4 if dtype is np.float32 else 6
+        assert verdicts.count(gp.Verdict.CORRECT) >= most
+        assert method != "classic" or set(verdicts) == {"undecided"}
     net.W.flags.writeable = net.b.flags.writeable = True
 
 

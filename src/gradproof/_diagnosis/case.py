@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._diagnosis.evidence import Suspect
@@ -17,7 +16,7 @@ from gradproof._diagnosis.layers import Layer, layers
 from gradproof._diagnosis.numbers import Nice, nice
 from gradproof._diagnosis.proof import Left
 from gradproof._localisation.search import Whereabouts
-from gradproof._records import Place, Tensor
+from gradproof._records import Tensor
 from gradproof._reference import Reference
 
 
@@ -179,9 +178,3 @@ class Case:
     def nice(self, value: float, error: float, *, options_first: bool = False) -> Nice | None:
         """A number of the user's own or a simple one that a fitted value stands for."""
         return nice(value, error, self.lab.examples, self.lab.options, options_first=options_first)
-
-
-def everywhere(case: Case, tensors: Sequence[int]) -> Place:
-    """All of some tensors as a place."""
-    masks = {case.tensors[i].name: np.ones(case.tensors[i].shape, dtype=bool) for i in tensors}
-    return Place(f"all of {case.names(tensors)}", masks, exact=False)
