@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import gradproof as gp
-from gradproof._adapters.randomness import LONGEST, Snapshot, Source, sources
+from gradproof._adapters.randomness import Snapshot, Source, sources
+from gradproof._adapters.reach import LONGEST
 
 Array = NDArray[np.float64]
 SHARED = np.random.default_rng(11)

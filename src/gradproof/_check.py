@@ -11,6 +11,7 @@ from typing import Any
 
 from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
+from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
 from gradproof._pipeline.batching import together
@@ -100,7 +101,7 @@ def check(
         seed=read_seed(seed),
         vectorized=vectorized,
     )
-    batch = read_batch(data, examples_axis)
+    batch = read_batch(data_in_numpy(data), examples_axis)
     call = Call(
         cost, params, grads, (*args, *(batch.arrays if batch else ())), read_options(options), has_aux,
         read_patterns("only", only), read_patterns("exclude", exclude), batch, read_vary(vary, options or {}),
@@ -110,6 +111,7 @@ def check(
     meter = Meter(evaluations, seconds, progress)
     if os.environ.get("GRADPROOF", "").lower() == "off":
         return switched_off(call, chosen)
+    call = in_numpy(call, () if data is None else data if isinstance(data, tuple | list) else (data,))
     session = open_session(call)
     with session.protected(), _Workers(workers, session) as spread:
         try:

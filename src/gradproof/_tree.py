@@ -50,7 +50,7 @@ class Leaf:
     @property
     def array(self) -> NDArray[Any]:
         """The value as a plain array: a view of an array, a 0-d array for a scalar."""
-        return np.asarray(self.value)
+        return np.asanyarray(self.value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +67,28 @@ class Structure:
         object.__setattr__(self, "names", tuple(leaf.name for leaf in self.leaves))
 
     @classmethod
-    def of(cls, tree: Any, root: str = "params") -> "Structure":
+    def of(
+        cls, tree: Any, root: str = "params", foreign: Callable[[Any], NDArray[Any] | None] | None = None
+    ) -> "Structure":
         """Takes a nesting apart; `root` is the user's name for the whole, and the name of a bare leaf.
+
+        `foreign` says of another framework's array which NumPy array stands for it as a leaf, and None of all else.
 
         Raises:
             InputError: the nesting contains itself, a masked array, or floats inside an object or structured array.
         """
-        reading = _Reading(root)
+        reading = _Reading(root, foreign)
         build = reading.read(tree, "")
         return cls(tuple(reading.leaves), tuple(reading.statics), root, build)
+
+    def listed(self) -> "Structure":
+        """The same leaves in a plain list."""
+        return dataclasses.replace(self, _build=_List(tuple((i, next) for i in range(len(self.leaves)))), statics=())
+
+    def renamed(self, names: Sequence[str]) -> "Structure":
+        """The same nesting with other names for its leaves, in order."""
+        leaves = [dataclasses.replace(leaf, name=name) for leaf, name in zip(self.leaves, names, strict=True)]
+        return dataclasses.replace(self, leaves=tuple(leaves))
 
     def rebuild(self, values: Sequence[Any]) -> Any:
         """Gives the same nesting in new containers, with `values` for the leaves, in order and unconverted.
@@ -176,14 +189,19 @@ class _Object:
 class _Reading:
     """One pass over a nesting, in the user's order."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, foreign: Callable[[Any], NDArray[Any] | None] | None = None) -> None:
         self.root = root
+        self._foreign = foreign
         self.leaves: list[Leaf] = []
         self.statics: list[tuple[str, Any]] = []
         self._taken: set[str] = set()
         self._open: set[int] = set()
 
     def read(self, tree: Any, path: str) -> _Builder:
+        stand_in = None if self._foreign is None else self._foreign(tree)
+        if stand_in is not None:
+            self.leaves.append(Leaf(self._name(path), stand_in, Kind.ARRAY))
+            return next
         if trouble := _trouble(tree):
             self._refuse(path, "a plain array", *trouble)
         kind = _kind(tree)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradproof._adapters.foreign import Flat
 from gradproof._errors import InputError
-from gradproof._records import Finding, Place, Tensor
-from gradproof._tree import Structure, pair, shared
+from gradproof._records import Finding, Place, Tensor, format_of
+from gradproof._tree import Leaf, Structure, pair, shared
 
 #: How findings call claims that are not finite.
 NAN, INFINITE = "NaN", "infinite"
@@ -26,7 +27,7 @@ class Claims:
 
     Attributes:
         values: name to flat real coordinates; tensors without a usable claim are absent.
-        dtypes: name to the claim's dtype.
+        formats: name to the format of the claim's numbers, such as "float64".
         findings: what is wrong with the form of the claim.
         notes: what a reader should know.
         misshapen: name to claims of a shape that cannot be compared, as they were given.
@@ -34,7 +35,7 @@ class Claims:
     """
 
     values: Mapping[str, NDArray[np.float64]]
-    dtypes: Mapping[str, np.dtype[Any]]
+    formats: Mapping[str, str]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     misshapen: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -58,6 +59,8 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
         InputError: no entry can be paired, or one is paired with an integer parameter.
     """
     bare = structure.names == (structure.root,)
+    if isinstance(grads, Flat):
+        return _paired(dict(grads.entries), {}, structure, tensors, ())
     claimed = Structure.of(grads, structure.root if bare else "grads")
     entries: dict[str, Any] = {leaf.name: leaf.value for leaf in claimed.leaves}
     entries |= {name: value for name, value in claimed.statics if isinstance(value, np.ndarray | np.generic | int)}
@@ -65,6 +68,18 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
         entries = {structure.root: next(iter(entries.values()))}
     others = {key: value for key, value in grads.items() if isinstance(key, str)} if isinstance(grads, dict) else {}
     others = {key: value for key, value in others.items() if _opaque(value) and key not in entries}
+    return _paired(entries, others, structure, tensors, claimed.leaves)
+
+
+def _paired(
+    entries: Mapping[str, Any],
+    others: Mapping[str, Any],
+    structure: Structure,
+    tensors: Sequence[Tensor],
+    leaves: Sequence[Leaf],
+) -> Claims:
+    """Claims by the names of what they were given as: arrays, and what is none; leaves say which share memory."""
+    others = {**others, **{name: value for name, value in entries.items() if value is None}}
     pairing = pair(structure.names, [*entries, *others])
     _refuse_integers(structure, [name for name in pairing.extra if name in entries])
     if not pairing.pairs and structure.names:
@@ -75,7 +90,7 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
             "for a flat vector use gradproof.from_vector(vector, like=params).",
         )  # fmt: skip
     values: dict[str, NDArray[np.float64]] = {}
-    dtypes: dict[str, np.dtype[Any]] = {}
+    formats: dict[str, str] = {}
     misshapen: dict[str, NDArray[Any]] = {}
     findings: list[Finding] = []
     for tensor in tensors:
@@ -89,8 +104,8 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
             message = f"The claimed gradient of {tensor.name} is {got} and not an array."
             findings.append(_contract(tensor, "missing", message, f"Compute {partner} and return it as an array."))
             continue
-        array = np.asarray(entries[partner])
-        dtypes[tensor.name] = array.dtype if array.dtype.kind in "fc" else np.dtype(np.float64)
+        array = np.asanyarray(entries[partner])
+        formats[tensor.name] = format_of(array)
         found, flat = _flat(tensor, array, partner)
         findings += found
         if flat is None and array.dtype.kind == "f" and np.all(np.isfinite(array)):
@@ -99,8 +114,8 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor]) -> 
             values[tensor.name] = flat
     notes = [f"Ignored what belongs to no parameter: {_names(pairing.extra)}."] if pairing.extra else []
     of = {partner: name for name, partner in pairing.pairs.items()}
-    pairs = tuple((of[a], of[b]) for a, b in shared(claimed.leaves) if a in of and b in of)
-    return Claims(values, dtypes, tuple(findings), tuple(notes), misshapen, pairs)
+    pairs = tuple((of[a], of[b]) for a, b in shared(leaves) if a in of and b in of)
+    return Claims(values, formats, tuple(findings), tuple(notes), misshapen, pairs)
 
 
 def _opaque(value: Any) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.randomness import _reach as parts_of
+from gradproof._adapters.foreign import viewed
+from gradproof._adapters.reach import walk
 
 #: More bytes than this in all are not copied, and so neither compared nor put back.
 MOST_BYTES = 64_000_000
@@ -78,20 +79,10 @@ def passed(
 
 def arrays_in(roots: Iterable[tuple[str, Any]], depth: int = DEPTH) -> Iterator[tuple[str, NDArray[Any]]]:
     """The writable arrays that objects and functions hold or lead to, each once."""
-    seen: set[int] = set()
-    level = list(roots)
-    for _ in range(depth + 1):
-        further: list[tuple[str, Any]] = []
-        for name, thing in level:
-            if id(thing) in seen or len(seen) >= MOST:
-                continue
-            seen.add(id(thing))
-            if isinstance(thing, np.ndarray):
-                if thing.flags.writeable and thing.dtype.kind in "fciub" and thing.size:
-                    yield _short(name), thing
-            else:
-                further += parts_of(thing, name)
-        level = further
+    for name, thing in walk(roots, depth, MOST, stop=lambda thing: viewed(thing) is not None):
+        array = viewed(thing)
+        if array is not None and array.flags.writeable and array.dtype.kind in "fciub" and array.size:
+            yield _short(name), array
 
 
 def _short(name: str) -> str:

@@ -6,7 +6,7 @@ any work; what goes on to the core is a flat vector, a flat claim and a function
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from gradproof._adapters.arrays import ArrayProblem, Point
 from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
+from gradproof._adapters.foreign import Foreign
 from gradproof._adapters.held import Kept, arrays_in, passed
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
-from gradproof._records import Tensor
+from gradproof._records import Tensor, format_of, spacing
 from gradproof._tree import Leaf, Structure, shared
 
 
@@ -41,6 +42,7 @@ class Call:
     batch: Batch | None = None
     vary: Sequence[str] = ()
     terms: Mapping[str, Callable[..., Any]] | None = None
+    foreign: Foreign | None = None
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,25 @@ class Session:
     @property
     def native_dtypes(self) -> tuple[np.dtype[Any] | None, ...]:
         """Dtypes that displaced parameters are rounded to: the user's own where they are written in place."""
-        if not self.caller.live:
+        if not self.caller.live and not self.native:
             return tuple(None for _ in self.tensors)
         return tuple(None if t.dtype in ("float64", "complex128") else np.dtype(t.dtype) for t in self.tensors)
 
     @property
+    def native(self) -> bool:
+        """Whether the cost can be evaluated in the user's own precision only."""
+        return self.call.foreign is not None and self.call.foreign.native
+
+    @property
+    def twin(self) -> bool:
+        """Whether the claim in the user's own precision can be judged beside that in float64."""
+        return self.lower_precision and (self.call.foreign is None or self.call.foreign.twin)
+
+    @property
     def lower_precision(self) -> bool:
         """Whether any parameter is kept in less than float64, and so evaluated at a float64 copy."""
-        return not self.caller.live and any(
-            np.finfo(t.dtype).eps > np.finfo(np.float64).eps for t in self.tensors if t.dtype
+        return not self.caller.live and not self.native and any(
+            spacing(t.dtype) > np.finfo(np.float64).eps for t in self.tensors if t.dtype
         )
 
     def freeze(self) -> "Session":
@@ -232,8 +244,10 @@ class Session:
     def protected(self) -> Iterator[None]:
         """Puts back random state and, where they are written in place, parameters, bit for bit, whatever happens."""
         kept = [np.array(leaf.value, copy=True) for leaf in self.caller.structure.leaves] if self.caller.live else []
+        foreign = nullcontext() if self.call.foreign is None else self.call.foreign.protect()
         try:
-            yield
+            with foreign:
+                yield
         finally:
             for leaf, value in zip(self.caller.structure.leaves, kept, strict=False):
                 np.copyto(leaf.value, value)
@@ -281,7 +295,7 @@ def open_session(call: Call) -> Session:
         )  # fmt: skip
     live = not takes_parameters(call.cost)
     root = "params" if live else argument_name(call.cost)
-    structure = Structure.of(call.params, root)
+    structure = Structure.of(call.params, root) if call.foreign is None else call.foreign.structure
     if not structure.leaves:
         got, todo = f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to."
         if structure.statics:
@@ -313,6 +327,8 @@ def open_session(call: Call) -> Session:
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
     found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
+    if call.foreign is not None:
+        found = [*found, *call.foreign.sources]
     computed = call.grads is True or callable(call.grads)
     given = None if computed else read_claims(call.grads, structure, tensors)
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
@@ -326,7 +342,7 @@ def _chosen(name: str, call: Call) -> bool:
 def _tensor(leaf: Leaf, offset: int) -> Tensor:
     array = leaf.array
     pairs = array.dtype.kind == "c"
-    return Tensor(leaf.name, array.shape, array.size * (2 if pairs else 1), offset, array.dtype.name, pairs)
+    return Tensor(leaf.name, array.shape, array.size * (2 if pairs else 1), offset, format_of(array), pairs)
 
 
 def _coordinates(leaf: Leaf) -> NDArray[np.float64]:

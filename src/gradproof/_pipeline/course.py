@@ -52,7 +52,7 @@ def classic(session: Session, options: Options, meter: Meter) -> Found:
         number = sizes[0] / total if total else 0.0
         reason = "the course notes' loop knows no error bar"
         elements = t.size // 2 if t.complex else t.size
-        tolerance = options.tolerance_of(t.name, claims.dtypes.get(t.name, np.dtype(np.float64)))
+        tolerance = options.tolerance_of(t.name, claims.formats.get(t.name, "float64"))
         difference = Difference(number, math.nan, math.nan)
         tensors.append(TensorReport(t.name, t.shape, Verdict.UNDECIDED, difference, reason, tolerance, elements))
         absolute.append((0.0, 0.0, sizes[0], sizes[1], sizes[2]))

@@ -189,8 +189,8 @@ class Bench:
             self.work.notes.append(f"The term {name} was left out: {type(error).__name__} at the given parameters.")
             return None
         self.work.meter.spend(1)
-        dtypes = {t.name: np.dtype(np.float64) for t in session.tensors}
-        none = Claims({t.name: np.zeros(t.size) for t in session.tensors}, dtypes, (), ())
+        formats = {t.name: "float64" for t in session.tensors}
+        none = Claims({t.name: np.zeros(t.size) for t in session.tensors}, formats, (), ())
         return There(self.work, alone, self.theta, cost, none)
 
     def again(self) -> Mapping[str, NDArray[Any]] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradproof._errors import InputError
+from gradproof._records import spacing
 
 #: The course notes' good number: what a smooth float64 cost is pushed below.
 AIM = 1e-7
@@ -26,14 +27,14 @@ class Options:
     seed: int
     vectorized: bool
 
-    def tolerance_of(self, name: str, dtype: np.dtype[Any]) -> float:
-        """The relative difference of a tensor that must never pass."""
+    def tolerance_of(self, name: str, claimed: str = "float64") -> float:
+        """The relative difference of a tensor, claimed in a format of this name, that must never pass."""
         given = self.tolerance
         if isinstance(given, Mapping):
             given = next((value for pattern, value in given.items() if fnmatchcase(name, pattern)), None)
         if given is not None:
             return float(given)
-        epsilon = float(np.finfo(dtype).eps)
+        epsilon = spacing(claimed)
         return next(tolerance for limit, tolerance in TOLERANCES if epsilon < limit)
 
 

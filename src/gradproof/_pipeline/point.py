@@ -12,7 +12,7 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import Evaluator, Mapper, Meter
 from gradproof._numerics.noise import first_step
 from gradproof._pipeline.options import AIM, WRONG_SHARE, Options
-from gradproof._records import Noise
+from gradproof._records import Noise, spacing
 from gradproof._reference import Reference, take_pilot
 from gradproof._verdict.judge import Aim, Seeds
 from gradproof._verdict.settle import Claimed, part_of_pilot
@@ -104,9 +104,9 @@ def aims(session: Session, claims: Claims, options: Options) -> list[Aim]:
     """What each tensor's verdict is held against."""
     found = []
     for tensor in session.tensors:
-        dtype = claims.dtypes.get(tensor.name, np.dtype(np.float64))
-        tolerance = options.tolerance_of(tensor.name, dtype)
-        fine = np.finfo(dtype).eps < 1e-15
+        claimed = claims.formats.get(tensor.name, "float64")
+        tolerance = options.tolerance_of(tensor.name, claimed)
+        fine = spacing(claimed) < 1e-15
         aim = min(AIM, tolerance) if fine else tolerance / 10.0
         found.append(Aim(tolerance, tolerance * WRONG_SHARE if fine else tolerance, aim))
     return found
@@ -131,7 +131,7 @@ def prepare(
     problem = session.problem(theta, claims, held, cost)
     spread_out = None if session.frozen is not None or session.caller.live else tools[1]
     evaluator = Evaluator(problem, tools[0], spread_out)
-    roundoff = [float(np.finfo(claims.dtypes.get(t.name, np.dtype(np.float64))).eps) / 2.0 for t in session.tensors]
+    roundoff = [spacing(claims.formats.get(t.name, "float64")) / 2.0 for t in session.tensors]
     aim = aims(session, claims, options)
     known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))
     parts = part_of_pilot(known)

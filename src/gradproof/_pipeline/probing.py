@@ -64,7 +64,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     claims = calls.calls[0]
     work.notes += claims.notes
     findings = [*claims.findings]
-    tolerance = max((options.tolerance_of(n, d) for n, d in claims.dtypes.items()), default=1e-5)
+    tolerance = max((options.tolerance_of(n, d) for n, d in claims.formats.items()), default=1e-5)
     known = work.session.call.options or {}
     try:
         native = _native(work, claims)
@@ -265,7 +265,7 @@ def _native(work: Work, claims: Claims) -> dict[int, tuple[float, float]]:
     Returns:
         Tensor to (relative difference, tolerance).
     """
-    if not work.session.lower_precision or not work.session.callable_grads:
+    if not work.session.twin or not work.session.callable_grads:
         return {}
     own = claims_at(work.session, work.session.theta, work.meter, native=True)
     work.notes.append(
@@ -278,7 +278,7 @@ def _native(work: Work, claims: Claims) -> dict[int, tuple[float, float]]:
             continue
         total = float(np.linalg.norm(mine) + np.linalg.norm(wide))
         off = float(np.linalg.norm(mine - wide)) / total if total else 0.0
-        found[i] = off, work.options.tolerance_of(t.name, own.dtypes[t.name])
+        found[i] = off, work.options.tolerance_of(t.name, own.formats[t.name])
     return found
 
 

@@ -101,8 +101,8 @@ def nothing(
     tensors = []
     for t in session.tensors:
         verdict = Verdict.WRONG if t.name in blamed else Verdict.UNDECIDED
-        claimed = session.given.dtypes.get(t.name) if session.given is not None else None
-        tolerance = options.tolerance_of(t.name, claimed or np.dtype(np.float64))
+        claimed = session.given.formats.get(t.name) if session.given is not None else None
+        tolerance = options.tolerance_of(t.name, claimed or "float64")
         elements = t.size // 2 if t.complex else t.size
         unknown = Difference(math.nan, 0.0, 1.0)
         tensors.append(TensorReport(t.name, t.shape, verdict, unknown, blamed.get(t.name, reason), tolerance, elements))

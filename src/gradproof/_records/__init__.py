@@ -5,6 +5,7 @@ be tested with hand-made input. ``work`` holds what is asked of a problem and wh
 keep.
 """
 
+from gradproof._records.formats import BFloat16, format_of, spacing
 from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
     Component,
@@ -31,6 +32,7 @@ from gradproof._records.work import (
 )
 
 __all__ = [
+    "BFloat16",
     "Box",
     "Component",
     "Components",
@@ -52,5 +54,7 @@ __all__ = [
     "TensorReport",
     "Verdict",
     "Weighting",
+    "format_of",
     "overall",
+    "spacing",
 ]

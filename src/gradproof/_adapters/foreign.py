@@ -1,0 +1,97 @@
+"""What a framework other than NumPy adds to a call, and how its arrays are recognised.
+
+The decision behind it: a tensor of a framework cannot exist before the framework was imported, so ``sys.modules`` says
+which ones to ask, and none is ever imported for a user who does not use it. On the processor a tensor and a NumPy array
+are two views of the same memory: the engine fills its working vector, and the framework's functions are handed tensors
+that look at it.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._adapters.randomness import Source
+from gradproof._tree import Structure
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Claims by the full names of the parameters, where no nesting leads to the names."""
+
+    entries: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What a framework's adapter hands over beside functions of NumPy arrays.
+
+    Attributes:
+        structure: the leaves as NumPy arrays under the user's names, given to the functions as a list.
+        sources: further random state that the functions can reach.
+        protect: puts back, when left, what functions of the framework leave behind.
+        computed: whether the claims are computed anew at other parameters.
+        native: whether nothing but the user's own precision can be evaluated.
+        twin: whether a native claim exists that is judged beside the one in float64.
+        notes: what a reader should know.
+        draws: the operations that draw random numbers, by name.
+        evaluations: cost evaluations made so far.
+    """
+
+    structure: Structure
+    sources: tuple[Source, ...] = ()
+    protect: Callable[[], AbstractContextManager[Any]] = nullcontext
+    computed: bool = True
+    native: bool = False
+    twin: bool = True
+    notes: tuple[str, ...] = ()
+    draws: tuple[str, ...] = ()
+    evaluations: int = 0
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+def owner_of(value: Any) -> str:
+    """The framework that a value belongs to, ``"torch"``; "" for NumPy's and Python's own."""
+    torch = sys.modules.get("torch")
+    return "torch" if torch is not None and isinstance(value, torch.Tensor) else ""
+
+
+def framework_in(tree: Any, depth: int = 6) -> str:
+    """The framework of the first foreign array in a nesting; "" where there is none."""
+    if not any(name in sys.modules for name in ("torch",)):
+        return ""
+    if found := owner_of(tree):
+        return found
+    if depth == 0 or isinstance(tree, str | bytes | np.ndarray):
+        return ""
+    if isinstance(tree, Mapping):
+        parts = list(tree.values())
+    elif isinstance(tree, list | tuple):
+        parts = list(tree)
+    else:
+        parts = list(vars(tree).values()) if hasattr(tree, "__dataclass_fields__") and hasattr(tree, "__dict__") else []
+    return next((found for part in parts if (found := framework_in(part, depth - 1))), "")
+
+
+def numbers(value: Any) -> NDArray[Any] | None:
+    """A foreign array as a NumPy array that looks at the same memory where it can; None for anything else."""
+    if owner_of(value) == "torch":
+        from gradproof._adapters.pytorch.tensors import array_of
+
+        return array_of(value)
+    return None
+
+
+def viewed(value: Any) -> NDArray[Any] | None:
+    """A NumPy array, or one that looks at the memory of a foreign array; None for anything else."""
+    if isinstance(value, np.ndarray):
+        return value
+    if owner_of(value) == "torch":
+        from gradproof._adapters.pytorch.tensors import view_of
+
+        return view_of(value)
+    return None

@@ -1,0 +1,1 @@
+"""Costs, functions and modules of PyTorch as functions of NumPy arrays."""

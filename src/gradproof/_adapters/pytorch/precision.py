@@ -1,0 +1,92 @@
+"""Evaluating a model in double precision, whatever it was written in.
+
+The decision behind it: replacing parameters by float64 copies is not enough, as buffers, constants made inside and
+explicit casts bring lower precision back. A dispatch mode sees every operation below autograd, in the backward pass
+too, and hands it float64 where it would have got or made less. It is switched on only where a first evaluation shows
+that something needs it.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from gradproof._adapters.pytorch.tensors import LOWER, wider
+
+#: Marks operations that draw random numbers.
+DRAWS = torch.Tag.nondeterministic_seeded
+
+
+class Widening(TorchDispatchMode):
+    """Hands float64 to every operation that would get or make less, and keeps account of what it saw.
+
+    Attributes:
+        lower: whether any operation had to be given wider numbers.
+        drawn: the names of the operations that drew random numbers, in their order.
+    """
+
+    def __init__(self, *, widen: bool = True, where: Any = None) -> None:
+        super().__init__()
+        self.lower = False
+        self.drawn: dict[str, None] = {}
+        self._widen = widen
+        self._where = where
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs one operation."""
+        kwargs = kwargs or {}
+        if DRAWS in func.tags:
+            self.drawn[(self._where() if self._where else "") + func.name().replace("::", ".")] = None
+        if not self._widen:
+            return func(*args, **kwargs)
+        written = _written(func, args)
+        args = tuple(a if i in written else tree_map(self._wide, a) for i, a in enumerate(args))
+        kwargs = {key: tree_map(self._wide, value) for key, value in kwargs.items()}
+        return func(*args, **kwargs)
+
+    def _wide(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            if value.dtype not in LOWER or value.layout is not torch.strided:
+                return value
+            self.lower = True
+            return value.to(wider(value.dtype))
+        if isinstance(value, torch.dtype) and value in LOWER:
+            self.lower = True
+            return wider(value)
+        return value
+
+
+def _written(func: Any, args: Any) -> set[int]:
+    """The positions of arguments that an operation writes to: these keep their own format."""
+    found = set()
+    for i, argument in enumerate(func._schema.arguments[: len(args)]):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            found.add(i)
+    return found
+
+
+def widened(value: Any) -> Any:
+    """A nesting with double-precision copies of its lower-precision tensors; everything else as it is."""
+
+    def wide(part: Any) -> Any:
+        if isinstance(part, torch.Tensor) and part.dtype in LOWER and part.layout is torch.strided:
+            return part.detach().to(wider(part.dtype))
+        return part
+
+    return tree_map(wide, value)
+
+
+@contextmanager
+def double(mode: TorchDispatchMode | None = None) -> Iterator[None]:
+    """Constants made inside are float64, autocast is off, and a mode looks after the rest where one is needed."""
+    before = torch.get_default_dtype()
+    with ExitStack() as stack:
+        torch.set_default_dtype(torch.float64)
+        stack.callback(torch.set_default_dtype, before)
+        stack.enter_context(torch.autocast("cpu", enabled=False))
+        if mode is not None:
+            stack.enter_context(mode)
+        yield

@@ -1,0 +1,182 @@
+"""Evaluates and differentiates a target at tensors that look at the engine's arrays.
+
+The decision behind it: the engine hands over a list of NumPy arrays and gets numbers back. Whether these arrays hold
+float64 copies or the user's own precision says in which of the two the user's code is run; a cost is evaluated without
+a graph unless it needs one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils._pytree import tree_map
+
+from gradproof._adapters.foreign import Flat
+from gradproof._adapters.pytorch.precision import Widening, double, widened
+from gradproof._adapters.pytorch.state import Behind
+from gradproof._adapters.pytorch.target import Target
+from gradproof._adapters.pytorch.tensors import HELD, LOWER, array_of, moved_array, tensor_of
+from gradproof._records import BFloat16
+from gradproof._tree import Structure
+
+#: Arguments of which double-precision copies are kept.
+MOST_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One target with everything that it takes to call it.
+
+    Attributes:
+        target: what is called.
+        likes: the user's tensors, whose formats and layouts are those of the user's code.
+        names: their names.
+        behind: what calls leave behind in modules.
+        data: formats of the trailing arguments that arrive as arrays in place of tensors; None for what is an array.
+        paired: whether the target returns (cost, anything).
+        lower: whether any tensor is kept in less than double precision.
+        mode: whether operations have to be watched for lower precision.
+        graph: whether the cost needs a graph to be evaluated.
+        only: whether the code knows nothing but the user's own precision.
+    """
+
+    target: Target
+    likes: tuple[torch.Tensor, ...]
+    names: tuple[str, ...]
+    behind: Behind
+    data: tuple[torch.dtype | None, ...] = ()
+    paired: bool = False
+    lower: bool = False
+    mode: bool = False
+    graph: bool = False
+    only: bool = False
+    kept: dict[int, tuple[Any, Any, list[int]]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("functions of PyTorch tensors are evaluated in this process")
+
+    def natively(self, arrays: Sequence[NDArray[Any]]) -> bool:
+        """Whether arrays stand for the user's own precision."""
+        pairs = zip(arrays, self.likes, strict=True)
+        return self.only or not self.lower or any(a.dtype == HELD[t.dtype] for a, t in pairs if t.dtype in LOWER)
+
+    def around(self, *, native: bool) -> AbstractContextManager[Any]:
+        """What has to hold while the user's code runs."""
+        if native or not self.lower:
+            return nullcontext()
+        return double(Widening() if self.mode else None)
+
+    def tensors(self, arrays: Sequence[NDArray[Any]], *, native: bool) -> list[torch.Tensor]:
+        """The engine's arrays as tensors."""
+        found = [tensor_of(array, like) for array, like in zip(arrays, self.likes, strict=True)]
+        if native and self.lower:
+            return [t.to(like.dtype) for t, like in zip(found, self.likes, strict=True)]
+        return found
+
+    def given(self, args: Sequence[Any], *, native: bool) -> list[Any]:
+        """The user's further arguments: tensors where tensors were passed, in double precision where that is asked."""
+        count = len(self.data)
+        found = list(args[: len(args) - count])
+        for value, dtype in zip(args[len(args) - count :], self.data, strict=True):
+            found.append(value if dtype is None else torch.from_numpy(np.require(value, requirements="W")).to(dtype))
+        return found if native or not self.lower else [self._wide(value) for value in found]
+
+    def _wide(self, value: Any) -> Any:
+        """A double-precision copy, kept as long as neither it nor the original changes."""
+        if isinstance(value, torch.Tensor) and value.dtype not in LOWER:
+            return value
+        known = self.kept.get(id(value))
+        if known is None or known[0] is not value or _versions((value, known[1])) != known[2]:
+            if len(self.kept) > MOST_KEPT:
+                self.kept.clear()
+            wide = widened(value)
+            known = self.kept[id(value)] = (value, wide, _versions((value, wide)))
+        return known[1]
+
+    def cost(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Any:
+        """The cost, as a NumPy number of double precision; what is no number is returned as it is."""
+        native = self.natively(arrays)
+        with self.behind.after_call(), torch.set_grad_enabled(self.graph), self.around(native=native):
+            tensors = self.tensors(arrays, native=native)
+            returned = self.target(tensors, self.given(args, native=native), options)
+        return (plain(returned[0]), None) if self.paired and _is_pair(returned) else plain(returned)
+
+    def derivative(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Flat:
+        """What reverse mode says the gradient is; zero for a tensor that it does not reach."""
+        native = self.natively(arrays)
+        with self.behind.after_call(), torch.enable_grad(), self.around(native=native):
+            tensors = [t.detach().requires_grad_() for t in self.tensors(arrays, native=native)]
+            return self.reached(self.target(tensors, self.given(args, native=native), options), tensors)
+
+    def reached(self, returned: Any, tensors: Sequence[torch.Tensor]) -> Flat:
+        """What reverse mode says of a returned cost's gradient in tensors."""
+        value = returned[0] if self.paired and _is_pair(returned) else returned
+        found: Sequence[torch.Tensor | None] = [None] * len(tensors)
+        moved = [t for t in tensors if t.requires_grad]
+        if moved and isinstance(value, torch.Tensor) and value.requires_grad:
+            reached = iter(torch.autograd.grad(value.reshape(()), moved, allow_unused=True))
+            found = [next(reached) if t.requires_grad else None for t in tensors]
+        filled = [torch.zeros_like(t) if g is None else g for g, t in zip(found, tensors, strict=True)]
+        return Flat(dict(zip(self.names, map(array_of, filled), strict=True)))
+
+    def claimed(
+        self, function: Target, arrays: Sequence[NDArray[Any]], args: Sequence[Any], options: Mapping[str, Any]
+    ) -> Any:
+        """What the user's own gradient function returns, as arrays in its nesting."""
+        native = self.natively(arrays)
+        with self.behind.after_call(), self.around(native=native):
+            returned = function(self.tensors(arrays, native=native), self.given(args, native=native), options)
+        return as_arrays(returned)
+
+    def both(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Any:
+        """Cost and claim of a target that returns both."""
+        native = self.natively(arrays)
+        with self.behind.after_call(), self.around(native=native):
+            returned = self.target(self.tensors(arrays, native=native), self.given(args, native=native), options)
+        return (plain(returned[0]), as_arrays(returned[1])) if _is_pair(returned) else plain(returned)
+
+
+
+def _versions(value: Any) -> list[int]:
+    found: list[int] = []
+    tree_map(lambda part: found.append(part._version) if isinstance(part, torch.Tensor) else None, value)
+    return found
+
+
+def _is_pair(returned: Any) -> bool:
+    return isinstance(returned, tuple | list) and len(returned) == 2
+
+
+def plain(returned: Any) -> Any:
+    """A returned cost as NumPy knows it."""
+    if not isinstance(returned, torch.Tensor):
+        return returned
+    if returned.numel() == 1 and returned.is_floating_point():
+        return np.float64(returned.item())
+    return np.asarray(array_of(returned))
+
+
+def as_arrays(tree: Any) -> Any:
+    """A nesting of tensors as the same nesting of arrays."""
+    structure = Structure.of(tree, "grads", moved_array)
+    return structure.rebuild([leaf.value for leaf in structure.leaves])
+
+
+def claims_of(grads: Any) -> Any:
+    """A claimed gradient that was passed in, as copies of what it holds now."""
+    structure = Structure.of(grads, "grads", moved_array)
+    return structure.rebuild([_copy(leaf.value) for leaf in structure.leaves])
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, BFloat16):
+        return value.copy().view(BFloat16)
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+#: A cost or gradient of a list of arrays.
+Callee = Callable[..., Any]

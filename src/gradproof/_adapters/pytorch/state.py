@@ -1,0 +1,111 @@
+"""What functions of PyTorch leave behind: buffers, gradients, flags, random numbers; found, put back.
+
+The decision behind it: every evaluation must see the same model, and the user's model must be the same afterwards, bit
+for bit. Buffers are compared by the version that PyTorch counts, so that an evaluation that changes none pays for a
+few comparisons of integers.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gradproof._adapters.randomness import MOST, Source
+from gradproof._adapters.reach import walk
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Tensors and modules that calls can change, with what they held."""
+
+    modules: tuple[torch.nn.Module, ...]
+    buffers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+    versions: list[int]
+
+    @classmethod
+    def of(cls, modules: Iterable[torch.nn.Module]) -> "Behind":
+        """Copies the buffers of modules and of all modules in them."""
+        found = {id(m): m for module in modules for m in module.modules()}
+        buffers = {id(b): b for module in found.values() for b in module._buffers.values() if b is not None}
+        kept = tuple((buffer, buffer.detach().clone()) for buffer in buffers.values())
+        return cls(tuple(found.values()), kept, [buffer._version for buffer, _ in kept])
+
+    @contextmanager
+    def after_call(self) -> Iterator[None]:
+        """Puts buffers back that a call has changed."""
+        try:
+            yield
+        finally:
+            for i, (buffer, kept) in enumerate(self.buffers):
+                if buffer._version != self.versions[i]:
+                    with torch.no_grad():
+                        buffer.copy_(kept)
+                    self.versions[i] = buffer._version
+
+    @contextmanager
+    def protected(self, tensors: Iterable[torch.Tensor] = ()) -> Iterator[None]:
+        """Puts back gradients, flags and modes of modules and of tensors, whatever happens."""
+        owned = [p for module in self.modules for p in module._parameters.values() if p is not None]
+        watched = list({id(t): t for t in (*owned, *tensors)}.values())
+        # Only leaves own a gradient; to ask others for one is a warning.
+        gradients = [(t, t.grad, t.requires_grad) for t in watched if t.is_leaf]
+        contents = [(grad, grad.detach().clone()) for _, grad, _ in gradients if grad is not None]
+        modes = [(module, module.training) for module in self.modules]
+        entries = [(module, dict(module._buffers)) for module in self.modules]
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            for module, buffers in entries:
+                module._buffers.update(buffers)
+            for tensor, grad, needed in gradients:
+                tensor.requires_grad_(needed)
+                tensor.grad = grad
+            with torch.no_grad():
+                for grad, kept in contents:
+                    if not torch.equal(grad, kept):
+                        grad.copy_(kept)
+
+
+def modules_in(roots: Iterable[tuple[str, Any]], depth: int = 5) -> list[torch.nn.Module]:
+    """The modules that functions and objects lead to."""
+    return [thing for _, thing in walk(roots, depth, MOST, stop=_ends) if isinstance(thing, torch.nn.Module)]
+
+
+def _ends(thing: Any) -> bool:
+    """Whether the walk does not go into a thing."""
+    return isinstance(thing, torch.nn.Module | torch.Tensor | torch.Generator)
+
+
+def sources(roots: Iterable[tuple[str, Any]], devices: Iterable[torch.device] = (), depth: int = 5) -> list[Source]:
+    """PyTorch's random state: the processor's, that of devices in use, and generators in reach."""
+    found = [Source("PyTorch's random state", lambda: torch.get_rng_state().numpy(), _set_state)]
+    for device in {str(d): d for d in devices if d.type == "cuda"}.values():
+        found.append(_of_device(device))
+    for name, thing in walk(roots, depth, MOST, stop=_ends):
+        if isinstance(thing, torch.Generator):
+            found.append(_of_generator(name, thing))
+    return found
+
+
+def _set_state(state: Any) -> None:
+    torch.set_rng_state(torch.from_numpy(state))
+
+
+def _of_generator(name: str, generator: torch.Generator) -> Source:
+    return Source(
+        name,
+        lambda: generator.get_state().numpy(),
+        lambda state: generator.set_state(torch.from_numpy(state)),
+    )
+
+
+def _of_device(device: torch.device) -> Source:
+    return Source(
+        f"the random state of {device}",
+        lambda: torch.cuda.get_rng_state(device).numpy(),
+        lambda state: torch.cuda.set_rng_state(torch.from_numpy(state), device),
+    )

@@ -1,0 +1,109 @@
+"""Tensors and arrays: two views of the same memory, and what cannot be viewed.
+
+The decision behind it: what the engine moves are NumPy arrays, and what it hands to the user's functions are tensors
+that look at them; a copy is made only where the user's own layout in memory must be kept, since kernels may depend on
+it. What has no plain numbers in the processor's memory is refused by name.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gradproof._errors import InputError
+from gradproof._records import BFloat16
+
+#: Formats of floating-point numbers that a check moves, and the NumPy format that holds all their values.
+HELD = {
+    torch.float64: np.float64,
+    torch.float32: np.float32,
+    torch.float16: np.float16,
+    torch.bfloat16: np.float32,
+    torch.complex128: np.complex128,
+    torch.complex64: np.complex64,
+}
+#: Formats that are evaluated at copies in float64.
+LOWER = (torch.float32, torch.float16, torch.bfloat16, torch.complex64)
+
+
+def is_moved(value: Any) -> bool:
+    """Whether a value is a tensor of numbers that can be differentiated."""
+    return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def wider(dtype: torch.dtype) -> torch.dtype:
+    """The same kind of number in double precision."""
+    return torch.complex128 if dtype.is_complex else torch.float64
+
+
+def array_of(tensor: torch.Tensor) -> NDArray[Any]:
+    """The numbers of a tensor, without a copy where NumPy knows the format and they lie in the processor's memory."""
+    plain = tensor.detach()
+    if plain.is_conj() or plain.is_neg():
+        plain = plain.resolve_conj().resolve_neg()
+    if plain.device.type != "cpu":
+        plain = plain.cpu()
+    if plain.dtype is torch.bfloat16:
+        return plain.float().numpy().view(BFloat16)
+    return plain.numpy()
+
+
+def view_of(tensor: torch.Tensor) -> NDArray[Any] | None:
+    """An array that looks at a tensor's memory; None where there is no such thing."""
+    plain = tensor.device.type == "cpu" and tensor.layout is torch.strided and not tensor.is_quantized
+    if not plain or tensor.is_conj() or tensor.is_neg() or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        return None
+    known = tensor.dtype in HELD or not (tensor.is_floating_point() or tensor.is_complex())
+    return tensor.detach().numpy() if known and tensor.dtype is not torch.bfloat16 else None
+
+
+def moved_array(value: Any) -> NDArray[Any] | None:
+    """A tensor that a check can move as an array; None for other things."""
+    if not is_moved(value):
+        return None
+    refuse(value, "a tensor")
+    return array_of(value)
+
+
+def refuse(tensor: torch.Tensor, name: str) -> None:
+    """Refuses tensors without plain numbers.
+
+    Raises:
+        InputError: the tensor is sparse, quantised, nested, on the meta device or of a format that is not moved.
+    """
+    got, todo = "", ""
+    if tensor.layout is not torch.strided:
+        got, todo = f"{str(tensor.layout).removeprefix('torch.')}", "Pass `.to_dense()`, or its values as the parameter."
+    elif tensor.is_quantized or tensor.dtype not in HELD:
+        got, todo = f"of dtype {tensor.dtype}", "Convert it with `.float()`."
+    elif tensor.device.type == "meta":
+        got, todo = "on the meta device, without numbers", "Materialise it first."
+    if got:
+        doing = "reading the tensors to be checked"
+        raise InputError.of(doing, name, "a dense tensor of floating-point or complex numbers", got, todo)
+
+
+def tensor_of(array: NDArray[Any], like: torch.Tensor) -> torch.Tensor:
+    """An array as a tensor: a view of it, or a copy in the layout of the user's where that is not the plain one."""
+    if array.dtype == np.longdouble or array.dtype == np.clongdouble:
+        array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    found = torch.from_numpy(np.require(array, requirements="W"))
+    if like.is_contiguous() or found.numel() < 2 or not _dense(like):
+        return found
+    laid_out = torch.empty_strided(like.shape, like.stride(), dtype=found.dtype)
+    return laid_out.copy_(found)
+
+
+def _dense(tensor: torch.Tensor) -> bool:
+    """Whether each element has a place of its own in memory."""
+    steps = sorted(
+        ((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1),
+        key=lambda pair: pair[0],
+    )
+    reach = 1
+    for stride, size in steps:
+        if stride < reach:
+            return False
+        reach = stride * (size - 1) + reach
+    return True

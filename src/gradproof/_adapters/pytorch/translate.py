@@ -1,0 +1,259 @@
+"""A call of PyTorch's as a call of functions of NumPy arrays.
+
+The decision behind it: one evaluation in the user's own precision and one at float64 copies, before anything is
+measured, decide how the rest is evaluated: in double precision where both say the same, in the user's own where the
+code knows nothing else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.pytorch.drawing import Whereabouts
+from gradproof._adapters.pytorch.precision import Widening, double
+from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, plain
+from gradproof._adapters.pytorch.state import Behind, modules_in, sources
+from gradproof._adapters.pytorch.target import Plain, Target
+from gradproof._adapters.pytorch.tensors import LOWER, array_of, moved_array, refuse
+from gradproof._adapters.user import takes_parameters
+from gradproof._errors import InputError
+from gradproof._tree import Structure
+
+#: Costs in float64 and in the user's own precision that differ by more than this, relative to the larger one, are not
+#: the same function: another mask was drawn, or a branch asks for the format.
+ANOTHER = 0.05
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user passed in, as far as a framework has a say in it.
+
+    Attributes:
+        cost: the user's function.
+        params: the nesting of tensors.
+        grads: the claim: a nesting, a callable, True, None for reverse mode, "grad" for what ``.grad`` holds.
+        args: further arguments, data last.
+        options: keyword arguments.
+        paired: whether the cost returns (cost, anything).
+        data: the formats of the data, which arrive as arrays; None for what was an array.
+    """
+
+    cost: Callable[..., Any]
+    params: Any
+    grads: Any
+    args: tuple[Any, ...]
+    options: Mapping[str, Any]
+    paired: bool
+    data: tuple[torch.dtype | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Translated:
+    """Functions of NumPy arrays in the place of the user's."""
+
+    cost: Callable[..., Any]
+    params: Any
+    grads: Any
+    foreign: Foreign
+
+
+def translated(wanted: Wanted, root: str) -> Translated:
+    """A cost of a nesting of tensors.
+
+    Args:
+        wanted: what the user passed in.
+        root: the user's name for the parameters.
+
+    Raises:
+        InputError: a tensor cannot be moved, or what is claimed is of no known form.
+    """
+    tensors: list[torch.Tensor] = []
+
+    def collect(value: Any) -> Any:
+        array = moved_array(value)
+        if array is not None:
+            tensors.append(value)
+        return array
+
+    structure = Structure.of(wanted.params, root, collect)
+    if not takes_parameters(wanted.cost):
+        return _live(wanted, structure, tensors)
+    claim: Target | None = None
+    if callable(wanted.grads):
+        claim = Plain(wanted.grads, structure)
+    runner = Runner(
+        Plain(wanted.cost, structure), tuple(tensors), structure.names, behind(wanted), data=wanted.data,
+        paired=wanted.paired or wanted.grads is True, lower=any(t.dtype in LOWER for t in tensors),
+    )  # fmt: skip
+    return packed(settled(runner, structure, wanted), structure, wanted, claim)
+
+
+def behind(wanted: Wanted, *further: torch.nn.Module) -> Behind:
+    """What calls can leave behind in the modules that the functions lead to."""
+    roots = [("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]
+    return Behind.of([*further, *modules_in(roots)])
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a runner evaluates, and what its first evaluations have shown."""
+
+    runner: Runner
+    native: bool
+    twin: bool
+    notes: tuple[str, ...]
+    draws: tuple[str, ...]
+    evaluations: int
+
+
+def settled(runner: Runner, structure: Structure, wanted: Wanted) -> Settled:
+    """Finds out in which precision the target can be evaluated."""
+    arrays = [leaf.value for leaf in structure.leaves]
+    state = torch.get_rng_state()
+    with Whereabouts(runner.behind.modules) as where:
+        mode = Widening(widen=False, where=where)
+        own = _graphed(runner, arrays, wanted, mode)
+    runner = own.runner
+    torch.set_rng_state(state)
+    draws = tuple(mode.drawn)
+    if not runner.lower:
+        return Settled(runner, native=False, twin=False, notes=(), draws=draws, evaluations=1)
+    wide = [a.astype("complex128" if a.dtype.kind == "c" else "float64") for a in arrays]
+    watching = Widening()
+    try:
+        with double(watching):
+            found = runner.cost(wide, *wanted.args, **wanted.options)
+        value = float(found[0] if runner.paired else found)
+    except Exception as error:  # whatever it is, the code knows no float64
+        notes = (f"The cost cannot be evaluated in float64 ({type(error).__name__}); it was in its own precision.",)
+        return Settled(replace(runner, only=True), native=True, twin=False, notes=notes, draws=draws, evaluations=2)
+    finally:
+        torch.set_rng_state(state)
+    alike = abs(value - own.cost) <= ANOTHER * max(abs(value), abs(own.cost))
+    if not alike and not draws:
+        notes = ("In float64 the cost is another function than in its own precision; it was evaluated in that.",)
+        return Settled(replace(runner, only=True), native=True, twin=False, notes=notes, draws=draws, evaluations=2)
+    notes = () if alike else ("Random numbers differ between precisions: the gradient was judged in float64 alone.",)
+    return Settled(replace(runner, mode=watching.lower), native=False, twin=alike, notes=notes, draws=draws,
+                   evaluations=2)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Own:
+    runner: Runner
+    cost: float
+
+
+def _graphed(runner: Runner, arrays: Sequence[Any], wanted: Wanted, mode: Widening) -> _Own:
+    """One evaluation in the user's own precision, with a graph where the cost cannot do without."""
+    state = torch.get_rng_state()
+    try:
+        with mode:
+            found = runner.cost(arrays, *wanted.args, **wanted.options)
+    except RuntimeError:
+        torch.set_rng_state(state)
+        runner = replace(runner, graph=True)
+        mode.drawn.clear()
+        with mode:
+            found = runner.cost(arrays, *wanted.args, **wanted.options)
+    value = found[0] if runner.paired and isinstance(found, tuple) else found
+    try:
+        return _Own(runner, float(value))
+    except (TypeError, ValueError):
+        return _Own(runner, float("nan"))  # what is no number is met, and refused, where costs are evaluated
+
+
+def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target | None) -> Translated:
+    """Functions of NumPy arrays with what the engine has to know of PyTorch."""
+    runner = found.runner
+    cost, grads = runner.cost, wanted.grads
+    if grads is None:
+        grads = runner.derivative
+    elif grads is True:
+        cost = runner.both
+    elif isinstance(grads, str):
+        grads = _held_gradients(grads, runner)
+    elif claim is not None:
+        grads = _claimed(runner, claim)
+    else:
+        grads = claims_of(grads)
+    roots = [("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]
+    devices = [t.device for t in runner.likes]
+    foreign = Foreign(
+        structure.listed(), tuple(sources(roots, devices)), lambda: runner.behind.protected(runner.likes),
+        callable(grads), found.native, found.twin, found.notes, found.draws, found.evaluations,
+    )  # fmt: skip
+    return Translated(cost, wanted.params, grads, foreign)
+
+
+def _claimed(runner: Runner, claim: Target) -> Callable[..., Any]:
+    def gradient(arrays: Sequence[Any], *args: Any, **options: Any) -> Any:
+        return runner.claimed(claim, arrays, args, options)
+
+    return gradient
+
+
+def _held_gradients(grads: str, runner: Runner) -> Any:
+    if grads != "grad":
+        raise InputError.of(
+            "setting up the check", "`grads`", 'a nesting, a function, None, True or "grad"', repr(grads),
+            'Pass "grad" to judge what `.grad` holds now.',
+        )  # fmt: skip
+    if all(t.grad is None for t in runner.likes):
+        raise InputError.of(
+            "reading what `.grad` holds", ", ".join(runner.names[:8]), "tensors with a gradient",
+            "without one, all of them", "Call cost.backward() before the check.",
+        )  # fmt: skip
+    for tensor, name in zip(runner.likes, runner.names, strict=True):
+        if tensor.grad is not None:
+            refuse(tensor.grad, f"{name}.grad")
+    return Flat({
+        name: None if t.grad is None else array_of(t.grad.detach().clone())
+        for name, t in zip(runner.names, runner.likes, strict=True)
+    })  # fmt: skip
+
+
+def _live(wanted: Wanted, structure: Structure, tensors: Sequence[torch.Tensor]) -> Translated:
+    """A cost without arguments that reads the tensors themselves: they are written in place."""
+    for tensor, name in zip(tensors, structure.names, strict=True):
+        if tensor.device.type != "cpu" or tensor.dtype is torch.bfloat16:
+            got = f"of dtype {tensor.dtype} on {tensor.device}"
+            raise InputError.of(
+                "setting up a check of a cost that takes no parameters", name, "in the processor's memory and of a "
+                "format that NumPy knows", got, "Let the cost take the parameters, or use gradproof.check_module.",
+            )  # fmt: skip
+    left = behind(wanted)
+    runner = Runner(Plain(wanted.cost, structure), tuple(tensors), structure.names, left, paired=wanted.paired)
+
+    def cost(**options: Any) -> Any:
+        with left.after_call():
+            return _plain_pair(wanted.cost(**options), wanted)
+
+    def gradient(**options: Any) -> Any:
+        with left.after_call():
+            if callable(wanted.grads):
+                given = (wanted.params,) if takes_parameters(wanted.grads) else ()
+                return as_arrays(wanted.grads(*given, **options))
+            return runner.reached(wanted.cost(**options), runner.likes)
+
+    grads = wanted.grads
+    if isinstance(grads, str):
+        grads = _held_gradients(grads, runner)
+    elif grads is None or callable(grads):
+        grads = gradient
+    elif grads is not True:
+        grads = claims_of(grads)
+    roots = [("cost", wanted.cost), ("grads", wanted.grads)]
+    foreign = Foreign(
+        structure, tuple(sources(roots)), lambda: left.protected(tensors), callable(grads), native=False, twin=False
+    )
+    return Translated(cost, wanted.params, grads, foreign)
+
+
+def _plain_pair(returned: Any, wanted: Wanted) -> Any:
+    if (wanted.paired or wanted.grads is True) and isinstance(returned, tuple | list) and len(returned) == 2:
+        return plain(returned[0]), as_arrays(returned[1]) if wanted.grads is True else None
+    return plain(returned)

@@ -1,0 +1,93 @@
+"""What functions and objects lead to.
+
+The decision behind it: a function of the user's leads to everything it can change or depend on: through its closure, the
+globals it names, its defaults, and the attributes of what is found there. The walk goes nearest first and stops after
+so many things, so that it takes milliseconds whatever a function leads to.
+"""
+
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+#: Containers longer than this are data, not places where an object is kept.
+LONGEST = 64
+#: What a class holds that leads nowhere.
+PLAIN = (type, types.ModuleType, str, bytes, int, float, tuple, list, dict, type(None))
+
+
+def walk(
+    roots: Iterable[tuple[str, Any]], depth: int, most: int, stop: Callable[[Any], bool]
+) -> Iterator[tuple[str, Any]]:
+    """Everything in reach under the name of where it was found, nearest first.
+
+    Args:
+        roots: name and object of where to start, such as ("cost", cost).
+        depth: how many steps to go.
+        most: most things that are looked at.
+        stop: says of a thing that the walk does not go into it.
+    """
+    seen: set[int] = set()
+    level = list(roots)
+    for _ in range(depth + 1):
+        further: list[tuple[str, Any]] = []
+        for name, thing in level:
+            if id(thing) in seen or len(seen) >= most:
+                continue
+            seen.add(id(thing))
+            yield name, thing
+            if not stop(thing):
+                further += parts_of(thing, name)
+        level = further
+
+
+def parts_of(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """What one object holds: of a function its closure, defaults and the globals it names; of others, their parts."""
+    wrapped = getattr(thing, "__wrapped__", None)
+    if callable(wrapped):
+        yield name, wrapped
+    if isinstance(thing, types.MethodType):
+        yield name, thing.__self__
+        thing = thing.__func__
+    if isinstance(thing, types.FunctionType):
+        code = thing.__code__
+        for variable, cell in zip(code.co_freevars, thing.__closure__ or (), strict=True):
+            try:
+                yield variable, cell.cell_contents
+            except ValueError:  # a cell that is not filled yet holds nothing
+                continue
+        for variable in _names(code):
+            if variable in thing.__globals__:
+                yield variable, thing.__globals__[variable]
+        for default in (*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()):
+            yield name, default
+    elif isinstance(thing, dict):
+        if len(thing) <= LONGEST:
+            yield from ((f"{name}[{key!r}]", value) for key, value in thing.items())
+    elif isinstance(thing, list | tuple):
+        if len(thing) <= LONGEST:
+            yield from ((f"{name}[{i}]", value) for i, value in enumerate(thing))
+    elif hasattr(thing, "func") and hasattr(thing, "keywords"):  # functools.partial
+        yield name, thing.func
+        yield name, thing.args
+        yield name, thing.keywords
+    elif not isinstance(thing, types.ModuleType | type | np.ndarray | str | bytes | int | float):
+        attributes = getattr(thing, "__dict__", None)
+        if isinstance(attributes, dict):
+            yield from ((f"{name}.{key}", value) for key, value in attributes.items())
+        for cls in type(thing).__mro__[:-1]:
+            for key, value in vars(cls).items():
+                if isinstance(value, types.MemberDescriptorType):  # a slot
+                    if hasattr(thing, key):
+                        yield f"{name}.{key}", getattr(thing, key)
+                elif key == "__call__" or not (hasattr(type(value), "__get__") or isinstance(value, PLAIN)):
+                    yield f"{name}.{key}", value
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """The names that a function uses, those of the comprehensions and functions inside it as well."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)

@@ -1,0 +1,50 @@
+"""A call on another framework's arrays as a call on NumPy's.
+
+The decision behind it: behind this edge there is one engine. Whoever passes NumPy arrays goes through untouched, and no
+framework is imported that the user has not imported.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gradproof._adapters.foreign import framework_in, numbers
+from gradproof._adapters.numpy import Call
+from gradproof._adapters.user import argument_name, takes_parameters
+
+
+def in_numpy(call: Call, data: Sequence[Any]) -> Call:
+    """The same call with functions of NumPy arrays.
+
+    Args:
+        call: what the user passed in, with data as NumPy arrays among its arguments.
+        data: the data as they were passed.
+
+    Raises:
+        InputError: a tensor cannot be moved.
+    """
+    if call.foreign is not None or framework_in(call.params) != "torch":
+        return call
+    from gradproof._adapters.pytorch.translate import Wanted, translated
+
+    cost: Callable[..., Any] = call.cost
+    if not callable(cost):
+        return call
+    formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)
+    root = argument_name(cost) if takes_parameters(cost) else "params"
+    found = translated(
+        Wanted(cost, call.params, call.grads, call.args, call.options or {}, call.has_aux, formats), root
+    )
+    return replace(call, cost=found.cost, grads=found.grads, foreign=found.foreign, has_aux=call.has_aux)
+
+
+def data_in_numpy(data: Any) -> Any:
+    """Data with arrays of NumPy in the place of tensors."""
+    if isinstance(data, tuple | list):
+        return type(data)(_array(part) for part in data) if type(data) in (tuple, list) else tuple(map(_array, data))
+    return _array(data)
+
+
+def _array(value: Any) -> Any:
+    found = numbers(value)
+    return value if found is None else found
