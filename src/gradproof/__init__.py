@@ -4,6 +4,7 @@ from gradproof import network
 from gradproof._cases import case
 from gradproof._check import check
 from gradproof._errors import CheckCostWarning, CheckDuringTraining, GradientError, InputError, UndecidedWarning
+from gradproof._functions import check_function, check_module
 from gradproof._records import Component, Components, Difference, Finding, Place, Report, TensorReport, Verdict
 from gradproof._tree import from_vector, locate, to_vector
 
@@ -25,6 +26,8 @@ __all__ = [
     "Verdict",
     "case",
     "check",
+    "check_function",
+    "check_module",
     "from_vector",
     "locate",
     "network",

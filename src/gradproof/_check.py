@@ -7,6 +7,7 @@ each line hands what it has to a room and takes a record back.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gradproof._adapters.batch import read_batch
@@ -94,30 +95,66 @@ def check(
     Raises:
         InputError: what was passed in cannot be checked. What the cost raises at the given parameters goes through.
     """
-    began = time.perf_counter()
-    chosen = Options(
-        method=_method(method),
-        tolerance=read_tolerance(tolerance),
-        seed=read_seed(seed),
-        vectorized=vectorized,
-    )
+    settings = read_settings(tolerance, method, budget, seed, workers, progress, vectorized=vectorized)
     batch = read_batch(data_in_numpy(data), examples_axis)
     call = Call(
         cost, params, grads, (*args, *(batch.arrays if batch else ())), read_options(options), has_aux,
         read_patterns("only", only), read_patterns("exclude", exclude), batch, read_vary(vary, options or {}),
         read_terms(terms),
     )  # fmt: skip
+    as_passed = () if data is None else data if isinstance(data, tuple | list) else (data,)
+    return judged(lambda: in_numpy(call, as_passed), settings)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a check is done, apart from what is checked.
+
+    Attributes:
+        options: the choices of the check.
+        meter: counts evaluations and says when the budget is spent.
+        workers: as the user passed them.
+    """
+
+    options: Options
+    meter: Meter
+    workers: Any = None
+
+
+def read_settings(
+    tolerance: Any, method: Any, budget: Any, seed: Any, workers: Any, progress: Any, *, vectorized: bool = False
+) -> Settings:
+    """Reads what every public function takes.
+
+    Raises:
+        InputError: something is not of the form it must have.
+    """
+    options = Options(_method(method), read_tolerance(tolerance), read_seed(seed), vectorized)
     evaluations, seconds = read_budget(budget)
-    meter = Meter(evaluations, seconds, progress)
+    return Settings(options, Meter(evaluations, seconds, progress), workers)
+
+
+def judged(opened: Callable[[], Call], settings: Settings) -> Report:
+    """The report on a call, which is made only if checks are not switched off.
+
+    Raises:
+        InputError: what was passed in cannot be checked.
+    """
+    began = time.perf_counter()
+    chosen, meter = settings.options, settings.meter
     if os.environ.get("GRADPROOF", "").lower() == "off":
-        return switched_off(call, chosen)
-    call = in_numpy(call, () if data is None else data if isinstance(data, tuple | list) else (data,))
+        return switched_off(chosen)
+    call = opened()
     session = open_session(call)
-    with session.protected(), _Workers(workers, session) as spread:
+    if call.foreign is not None:
+        meter.spend(call.foreign.evaluations)
+    with session.protected(), _Workers(settings.workers, session) as spread:
         try:
             found = _found(session, chosen, meter, spread)
         except BudgetExhaustedError:
             found = nothing(session, chosen, "the budget ran out before anything was measured", notes=[OUT_OF_BUDGET])
+    if call.foreign is not None:
+        found.notes = [*call.foreign.notes, *found.notes]
     return report_of(found, chosen, meter.count, time.perf_counter() - began)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradproof._adapters.numpy import Call, Session
+from gradproof._adapters.numpy import Session
 from gradproof._pipeline.options import Options
 from gradproof._records import (
     Components,
@@ -135,7 +135,7 @@ def flat_offsets(session: Session) -> dict[str, int]:
     return offsets
 
 
-def switched_off(call: Call, options: Options) -> Report:
+def switched_off(options: Options) -> Report:
     """The report where checks are switched off."""
     notes = ("Nothing was checked: the environment variable GRADPROOF is off.",)
     nothing = Difference(math.nan, math.nan, math.nan)

@@ -162,12 +162,16 @@ def plain(returned: Any) -> Any:
 
 def as_arrays(tree: Any) -> Any:
     """A nesting of tensors as the same nesting of arrays."""
+    if isinstance(tree, Flat):
+        return tree
     structure = Structure.of(tree, "grads", moved_array)
     return structure.rebuild([leaf.value for leaf in structure.leaves])
 
 
 def claims_of(grads: Any) -> Any:
     """A claimed gradient that was passed in, as copies of what it holds now."""
+    if isinstance(grads, Flat):
+        return Flat({name: _copy(value) for name, value in grads.entries.items()})
     structure = Structure.of(grads, "grads", moved_array)
     return structure.rebuild([_copy(leaf.value) for leaf in structure.leaves])
 

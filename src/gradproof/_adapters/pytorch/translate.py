@@ -18,6 +18,8 @@ from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, pla
 from gradproof._adapters.pytorch.state import Behind, modules_in, sources
 from gradproof._adapters.pytorch.target import Plain, Target
 from gradproof._adapters.pytorch.tensors import LOWER, array_of, moved_array, refuse
+from gradproof._adapters.randomness import Snapshot
+from gradproof._adapters.randomness import sources as random_sources
 from gradproof._adapters.user import takes_parameters
 from gradproof._errors import InputError
 from gradproof._tree import Structure
@@ -58,6 +60,7 @@ class Translated:
     params: Any
     grads: Any
     foreign: Foreign
+    args: tuple[Any, ...] = ()
 
 
 def translated(wanted: Wanted, root: str) -> Translated:
@@ -110,14 +113,23 @@ class Settled:
 
 
 def settled(runner: Runner, structure: Structure, wanted: Wanted) -> Settled:
-    """Finds out in which precision the target can be evaluated."""
+    """Finds out in which precision the target can be evaluated; leaves everything as it was."""
+    roots = [("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]
+    random = Snapshot.of([*random_sources(roots), *sources(roots, [t.device for t in runner.likes])])
+    with runner.behind.protected(runner.likes):
+        try:
+            return _settled(runner, structure, wanted, random)
+        finally:
+            random.restore()
+
+
+def _settled(runner: Runner, structure: Structure, wanted: Wanted, random: Snapshot) -> Settled:
     arrays = [leaf.value for leaf in structure.leaves]
-    state = torch.get_rng_state()
     with Whereabouts(runner.behind.modules) as where:
         mode = Widening(widen=False, where=where)
-        own = _graphed(runner, arrays, wanted, mode)
+        own = _graphed(runner, arrays, wanted, mode, random)
     runner = own.runner
-    torch.set_rng_state(state)
+    random.restore()
     draws = tuple(mode.drawn)
     if not runner.lower:
         return Settled(runner, native=False, twin=False, notes=(), draws=draws, evaluations=1)
@@ -130,8 +142,6 @@ def settled(runner: Runner, structure: Structure, wanted: Wanted) -> Settled:
     except Exception as error:  # whatever it is, the code knows no float64
         notes = (f"The cost cannot be evaluated in float64 ({type(error).__name__}); it was in its own precision.",)
         return Settled(replace(runner, only=True), native=True, twin=False, notes=notes, draws=draws, evaluations=2)
-    finally:
-        torch.set_rng_state(state)
     alike = abs(value - own.cost) <= ANOTHER * max(abs(value), abs(own.cost))
     if not alike and not draws:
         notes = ("In float64 the cost is another function than in its own precision; it was evaluated in that.",)
@@ -147,14 +157,13 @@ class _Own:
     cost: float
 
 
-def _graphed(runner: Runner, arrays: Sequence[Any], wanted: Wanted, mode: Widening) -> _Own:
+def _graphed(runner: Runner, arrays: Sequence[Any], wanted: Wanted, mode: Widening, random: Snapshot) -> _Own:
     """One evaluation in the user's own precision, with a graph where the cost cannot do without."""
-    state = torch.get_rng_state()
     try:
         with mode:
             found = runner.cost(arrays, *wanted.args, **wanted.options)
     except RuntimeError:
-        torch.set_rng_state(state)
+        random.restore()
         runner = replace(runner, graph=True)
         mode.drawn.clear()
         with mode:
@@ -186,7 +195,7 @@ def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target |
         structure.listed(), tuple(sources(roots, devices)), lambda: runner.behind.protected(runner.likes),
         callable(grads), found.native, found.twin, found.notes, found.draws, found.evaluations,
     )  # fmt: skip
-    return Translated(cost, wanted.params, grads, foreign)
+    return Translated(cost, wanted.params, grads, foreign, wanted.args)
 
 
 def _claimed(runner: Runner, claim: Target) -> Callable[..., Any]:

@@ -1,0 +1,134 @@
+"""Modules: every named parameter, where it is kept, and a cost of the module as a function of them.
+
+The decision behind it: the module itself is handed to the user's cost, with other tensors in the places of its
+parameters for as long as the call takes; so hooks, buffers, tied weights and everything that the cost reads from the
+module work as they do in training.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.nn.parameter import UninitializedTensorMixin
+
+from gradproof._adapters.foreign import Flat
+from gradproof._adapters.pytorch.runner import Runner, as_arrays
+from gradproof._adapters.pytorch.target import Moved, OfModule
+from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, refuse
+from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
+from gradproof._errors import InputError
+from gradproof._tree import Structure
+
+#: One parameter's places: the modules that own it and its name in each.
+Places = tuple[tuple[torch.nn.Module, str], ...]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A module's parameters by name.
+
+    Attributes:
+        tensors: name to parameter, in the module's order.
+        slots: the places of each.
+        tied: further names of parameters that are used in several places.
+        frozen: names of parameters that require no gradient and are left alone.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    slots: tuple[Places, ...]
+    tied: Mapping[str, Sequence[str]]
+    frozen: Sequence[str]
+
+
+def named(module: torch.nn.Module) -> Named:
+    """The parameters of a module that require a gradient; all of them if none does.
+
+    Raises:
+        InputError: there are none, or they have no numbers yet.
+    """
+    doing = "reading the parameters of the module"
+    every: dict[int, tuple[list[str], torch.Tensor, list[tuple[torch.nn.Module, str]]]] = {}
+    for path, owner in module.named_modules():
+        for name, parameter in owner._parameters.items():
+            if parameter is None:
+                continue
+            full = f"{path}.{name}" if path else name
+            if isinstance(parameter, UninitializedTensorMixin):
+                raise InputError.of(
+                    doing, full, "initialised", "uninitialised", "Call the lazy module once on a batch first."
+                )
+            names, _, places = every.setdefault(id(parameter), ([], parameter, []))
+            names.append(full)
+            places.append((owner, name))
+    if not every:
+        raise InputError.of(doing, type(module).__name__, "a module with parameters", "one without any",
+                            "Pass the module that is trained.")  # fmt: skip
+    wanted = [entry for entry in every.values() if entry[1].requires_grad] or list(every.values())
+    chosen = {id(tensor) for _, tensor, _ in wanted}
+    for names, tensor, _ in wanted:
+        refuse(tensor, names[0])
+    return Named(
+        {names[0]: tensor for names, tensor, _ in wanted},
+        tuple(tuple(places) for _, _, places in wanted),
+        {names[0]: names[1:] for names, _, _ in wanted if len(names) > 1},
+        [names[0] for names, tensor, _ in every.values() if id(tensor) not in chosen],
+    )
+
+
+def of_module(
+    module: torch.nn.Module, cost: Callable[..., Any], grads: Any, args: Sequence[Any], options: Mapping[str, Any],
+    *, batch: int = 0, formats: Sequence[torch.dtype | None] = (), inputs: bool = False,
+) -> Translated:  # fmt: skip
+    """A cost of a module as a function of its parameters.
+
+    Args:
+        module: the user's module.
+        cost: ``cost(module, *args, **options)``.
+        grads: None for reverse mode, "grad", a mapping by name, or a callable with the signature of the cost.
+        args: further arguments, the data last.
+        options: keyword arguments.
+        batch: how many of the last arguments are data that arrive as arrays.
+        formats: their formats.
+        inputs: whether floating-point arguments are moved as well.
+    """
+    known = named(module)
+    tensors = dict(known.tensors)
+    placed = list(args)
+    if inputs:
+        for i, value in enumerate(args):
+            if is_moved(value):
+                tensors[f"inputs[{i}]"] = value
+                placed[i] = Moved()
+        batch, formats = 0, ()
+    structure = Structure.of(list(tensors.values()), "parameters", moved_array).renamed(list(tensors))
+    target = OfModule(cost, module, known.slots)
+    wanted = Wanted(cost, tensors, grads, tuple(placed), options, paired=False, data=tuple(formats))
+    runner = Runner(
+        target, tuple(tensors.values()), structure.names, behind(wanted, module), data=wanted.data,
+        lower=any(t.dtype in LOWER for t in tensors.values()),
+    )  # fmt: skip
+    claim = _Named(OfModule(grads, module, known.slots)) if callable(grads) else None
+    if isinstance(grads, Mapping):
+        wanted = replace(wanted, grads=Flat(as_arrays(dict(grads))))
+    found = packed(settled(runner, structure, wanted), structure, wanted, claim)
+    return replace(found, foreign=replace(found.foreign, notes=(*found.foreign.notes, *_notes(known))))
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A gradient function whose claims come by the full names of the parameters."""
+
+    target: OfModule
+
+    def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        returned = self.target(tensors, args, options)
+        return Flat(as_arrays(dict(returned))) if isinstance(returned, Mapping) else returned
+
+
+def _notes(known: Named) -> list[str]:
+    notes = [f"{name} is used in several places (= {', '.join(others)})." for name, others in known.tied.items()]
+    if known.frozen:
+        shown = ", ".join(known.frozen[:6]) + (", ..." if len(known.frozen) > 6 else "")
+        notes.append(f"Left alone, as they require no gradient: {shown}.")
+    return notes

@@ -1,0 +1,148 @@
+"""Functions, modules and second derivatives, each turned into a cost with a claimed gradient.
+
+The decision behind it: there is one engine, and it judges costs. A function of several values becomes the cost
+cotangent . f; a module becomes its named parameters; a Hessian becomes the gradient of direction . gradient.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gradproof._adapters.batch import read_batch
+from gradproof._adapters.foreign import framework_in
+from gradproof._adapters.numpy import Call
+from gradproof._adapters.translating import data_in_numpy
+from gradproof._check import judged, read_settings
+from gradproof._errors import InputError
+from gradproof._pipeline.options import read_options, read_patterns, read_vary
+from gradproof._records import Report
+
+
+def check_module(
+    module: Any,
+    cost: Callable[..., Any],
+    grads: Any = None,
+    *,
+    args: Sequence[Any] = (),
+    data: Any = None,
+    examples_axis: int | None = None,
+    inputs: bool = False,
+    options: Mapping[str, Any] | None = None,
+    vary: Sequence[str] | None = None,
+    tolerance: float | Mapping[str, float] | None = None,
+    method: str | None = None,
+    budget: int | str | None = None,
+    seed: int | None = None,
+    only: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Report:
+    """Judges the gradient of a cost in every named parameter of a module.
+
+    Args:
+        module: a ``torch.nn.Module``; its parameters that require a gradient are checked, under their names. It is left
+            as it was: parameters, buffers, gradients, modes, hooks.
+        cost: ``cost(module, *args, *data, **options) -> scalar``.
+        grads: None for what reverse mode computes; "grad" for what ``.grad`` holds now; a mapping from names to
+            tensors, or a callable with the signature of the cost that returns one.
+        args: arguments after the module, never varied.
+        data: the batch, passed on after ``args``; given, a wrong gradient is looked at with other batches as well.
+        examples_axis: the axis of the data along which examples are counted.
+        inputs: whether the gradient in the floating-point arguments is checked too, as ``inputs[0]``, ...
+        options: keyword arguments of the cost.
+        vary: names of options that are numbers and may be varied.
+        tolerance: as for ``check``.
+        method: as for ``check``.
+        budget: as for ``check``.
+        seed: as for ``check``.
+        only: patterns of parameter names to check.
+        exclude: patterns of parameter names to leave alone.
+        progress: called with the number of evaluations so far.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: what was passed in cannot be checked. What the cost raises goes through.
+    """
+    settings = read_settings(tolerance, method, budget, seed, None, progress)
+    doing = "setting up the check of a module"
+    if not hasattr(module, "named_parameters") or not callable(module):
+        raise InputError.of(doing, "`module`", "a torch.nn.Module", f"a {type(module).__name__}",
+                            "For a nesting of arrays use gradproof.check.")  # fmt: skip
+    if not callable(cost):
+        raise InputError.of(doing, "`cost`", "a function of the module and its data", f"a {type(cost).__name__}",
+                            "Pass the function itself.")  # fmt: skip
+    as_passed = () if data is None else tuple(data) if isinstance(data, tuple | list) else (data,)
+    batch = None if inputs or data is None else read_batch(data_in_numpy(as_passed), examples_axis)
+    given = (*args, *(batch.arrays if batch else as_passed))
+    keywords = dict(read_options(options) or {})
+    patterns = read_patterns("only", only), read_patterns("exclude", exclude)
+    varied = read_vary(vary, keywords)
+
+    def opened() -> Call:
+        from gradproof._adapters.pytorch.modules import of_module
+
+        formats = [getattr(part, "dtype", None) if framework_in(part) else None for part in as_passed] if batch else []
+        found = of_module(module, cost, grads, given, keywords, formats=formats, inputs=inputs)
+        return Call(found.cost, found.params, found.grads, found.args, keywords, False, *patterns, batch, varied,
+                    foreign=found.foreign)  # fmt: skip
+
+    return judged(opened, settings)
+
+
+def check_function(
+    function: Callable[..., Any],
+    *inputs: Any,
+    vjp: Callable[..., Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    argnums: int | Sequence[int] | None = None,
+    tolerance: float | Mapping[str, float] | None = None,
+    method: str | None = None,
+    budget: int | str | None = None,
+    seed: int | None = None,
+    only: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Report:
+    """Judges the backward pass of a function with any number of inputs and outputs.
+
+    Args:
+        function: ``function(*inputs, **kwargs)`` returning a tensor or any nesting of tensors, such as the ``apply`` of
+            a ``torch.autograd.Function``. Outputs that are None or no floating-point numbers are left out.
+        inputs: tensors, nestings of tensors, and whatever else the function takes. Differentiated are the tensors that
+            require a gradient, if any does, else all of floating-point or complex numbers.
+        vjp: the claim, ``vjp(inputs, cotangent) -> tuple``; None for what reverse mode computes.
+        kwargs: keyword arguments; tensors among them count as inputs under their own names.
+        argnums: positions of the inputs to differentiate.
+        tolerance: as for ``check``.
+        method: as for ``check``.
+        budget: as for ``check``.
+        seed: as for ``check``; the cotangents are drawn from it as well.
+        only: patterns of input names to check.
+        exclude: patterns of input names to leave alone.
+        progress: called with the number of evaluations so far.
+
+    Returns:
+        The report; inputs are called ``inputs[0]``, ``inputs[1]``, ...
+
+    Raises:
+        InputError: what was passed in cannot be checked. What the function raises goes through.
+    """
+    settings = read_settings(tolerance, method, budget, seed, None, progress)
+    if not callable(function):
+        raise InputError.of("setting up the check of a function", "`function`", "a function",
+                            f"a {type(function).__name__}", "Pass the function itself.")  # fmt: skip
+    patterns = read_patterns("only", only), read_patterns("exclude", exclude)
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    keywords = dict(kwargs or {})
+
+    def opened() -> Call:
+        from gradproof._adapters.pytorch import functions
+
+        found = functions.opened(function, inputs, keywords, numbers)
+        chosen = functions.cotangents(found, settings.options.seed)
+        made = functions.of_function(found, chosen, vjp)
+        return Call(made.cost, made.params, made.grads, (), {}, False, *patterns, foreign=made.foreign)
+
+    return judged(opened, settings)
+
