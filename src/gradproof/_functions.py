@@ -7,7 +7,7 @@ cotangent . f; a module becomes its named parameters; a Hessian becomes the grad
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gradproof._adapters.batch import read_batch
+from gradproof._adapters.batch import Batch, read_batch
 from gradproof._adapters.foreign import framework_in
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.translating import data_in_numpy
@@ -46,7 +46,7 @@ def check_module(
             tensors, or a callable with the signature of the cost that returns one.
         args: arguments after the module, never varied.
         data: the batch, passed on after ``args``; given, a wrong gradient is looked at with other batches as well.
-        examples_axis: the axis of the data along which examples are counted.
+        examples_axis: the axis of the data along which examples are counted; the first where left out.
         inputs: whether the gradient in the floating-point arguments is checked too, as ``inputs[0]``, ...
         options: keyword arguments of the cost.
         vary: names of options that are numbers and may be varied.
@@ -73,7 +73,7 @@ def check_module(
         raise InputError.of(doing, "`cost`", "a function of the module and its data", f"a {type(cost).__name__}",
                             "Pass the function itself.")  # fmt: skip
     as_passed = () if data is None else tuple(data) if isinstance(data, tuple | list) else (data,)
-    batch = None if inputs or data is None else read_batch(data_in_numpy(as_passed), examples_axis)
+    batch = None if inputs or not as_passed else _batch(as_passed, examples_axis)
     given = (*args, *(batch.arrays if batch else as_passed))
     keywords = dict(read_options(options) or {})
     patterns = read_patterns("only", only), read_patterns("exclude", exclude)
@@ -88,6 +88,16 @@ def check_module(
                     foreign=found.foreign)  # fmt: skip
 
     return judged(opened, settings)
+
+
+def _batch(data: Sequence[Any], axis: int | None) -> Batch | None:
+    """The data with the axis of the examples, the first where none is given; None where they are no such batch."""
+    arrays = data_in_numpy(data)
+    if axis is not None:
+        return read_batch(arrays, axis)
+    shapes = [getattr(array, "shape", ()) for array in arrays]
+    lengths = {shape[0] for shape in shapes if shape}
+    return read_batch(arrays, 0) if all(shapes) and len(lengths) == 1 else None
 
 
 def check_function(

@@ -90,6 +90,11 @@ class Session:
         return self.call.foreign is not None and self.call.foreign.native
 
     @property
+    def draws(self) -> tuple[str, ...]:
+        """The operations that draw random numbers, as far as a framework tells."""
+        return () if self.call.foreign is None else self.call.foreign.draws
+
+    @property
     def twin(self) -> bool:
         """Whether the claim in the user's own precision can be judged beside that in float64."""
         return self.lower_precision and (self.call.foreign is None or self.call.foreign.twin)

@@ -19,7 +19,7 @@ from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing
 from gradproof._pipeline.ties import illegal_choices
 from gradproof._pipeline.vacuous import hiding
-from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict
+from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict, spacing
 from gradproof._verdict.judge import ROUNDING, Judge, Outcome, Seeds, default_scales, relative_high, relative_low
 from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combined, equalised, settle
 
@@ -31,6 +31,9 @@ ON_A_KINK = "a kink"
 BESIDE = 1e-2
 #: Seeds that judge the growth of claims from call to call, apart from those of the verdicts.
 PROOF_OF_STEPS = 77_777
+
+#: Rounding of a claim whose terms cancel, in spacings of its format beside the largest element of the whole gradient.
+CANCELLED = 32.0
 
 #: Why a gradient cannot be judged that was computed before the randomness was frozen.
 OTHER_NUMBERS = "the claimed gradient was computed under other random numbers; pass a function as grads"
@@ -54,7 +57,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
     still = stand_still(session, meter)
     work = Work(still.session, options, meter, spread, still, [])
     if still.random is not None:
-        names = ", ".join(still.random) or "a source that was not found"
+        names = ", ".join([*still.random, *work.session.draws]) or "a source that was not found"
         work.notes.append(f"The cost draws random numbers ({names}); one pattern was frozen for the check.")
         if not session.callable_grads:
             return nothing(session, options, OTHER_NUMBERS, notes=work.notes)
@@ -272,9 +275,14 @@ def _native(work: Work, claims: Claims) -> dict[int, tuple[float, float]]:
         "The cost was evaluated at float64 copies; both the claim there and the one in your own precision were judged."
     )
     found = {}
+    largest = max((float(np.max(np.abs(v), initial=0.0)) for v in claims.values.values()), default=0.0)
     for i, t in enumerate(work.session.tensors):
         mine, wide = own.values.get(t.name), claims.values.get(t.name)
         if mine is None or wide is None:
+            continue
+        # What rounding leaves of a zero, as of a bias in front of a normalisation, is nothing beside the whole gradient.
+        least = CANCELLED * spacing(own.formats[t.name]) * largest
+        if max(float(np.max(np.abs(v), initial=0.0)) for v in (mine, wide)) <= least:
             continue
         total = float(np.linalg.norm(mine) + np.linalg.norm(wide))
         off = float(np.linalg.norm(mine - wide)) / total if total else 0.0
