@@ -41,6 +41,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         " _localisation _diagnosis",
         "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
         " _localisation _diagnosis _pipeline",
+        "_functions": "_errors _records _adapters _pipeline _check",
         "_report": "_records",
         "_stages": "_check _guard",
         "callbacks": "_check _guard",
