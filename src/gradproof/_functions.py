@@ -155,4 +155,3 @@ def check_function(
         return Call(made.cost, made.params, made.grads, (), {}, False, *patterns, foreign=made.foreign)
 
     return judged(opened, settings)
-

@@ -102,8 +102,10 @@ class Session:
     @property
     def lower_precision(self) -> bool:
         """Whether any parameter is kept in less than float64, and so evaluated at a float64 copy."""
-        return not self.caller.live and not self.native and any(
-            spacing(t.dtype) > np.finfo(np.float64).eps for t in self.tensors if t.dtype
+        return (
+            not self.caller.live
+            and not self.native
+            and any(spacing(t.dtype) > np.finfo(np.float64).eps for t in self.tensors if t.dtype)
         )
 
     def freeze(self) -> "Session":

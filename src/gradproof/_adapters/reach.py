@@ -1,6 +1,6 @@
 """What functions and objects lead to.
 
-The decision behind it: a function of the user's leads to everything it can change or depend on: through its closure, the
+The decision behind it: a function of the user's leads to all that it can change or depend on: through its closure, the
 globals it names, its defaults, and the attributes of what is found there. The walk goes nearest first and stops after
 so many things, so that it takes milliseconds whatever a function leads to.
 """

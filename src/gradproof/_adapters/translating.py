@@ -4,7 +4,7 @@ The decision behind it: behind this edge there is one engine. Whoever passes Num
 framework is imported that the user has not imported.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,9 +27,9 @@ def in_numpy(call: Call, data: Sequence[Any]) -> Call:
         return call
     from gradproof._adapters.pytorch.translate import Wanted, translated
 
-    cost: Callable[..., Any] = call.cost
+    cost: Any = call.cost
     if not callable(cost):
-        return call
+        return call  # refused where calls are opened
     formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)
     root = argument_name(cost) if takes_parameters(cost) else "params"
     found = translated(

@@ -5,7 +5,7 @@ be tested with hand-made input. ``work`` holds what is asked of a problem and wh
 keep.
 """
 
-from gradproof._records.formats import BFloat16, format_of, spacing
+from gradproof._records.formats import BFloat16, format_of, in_format, spacing
 from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
     Component,
@@ -55,6 +55,7 @@ __all__ = [
     "Verdict",
     "Weighting",
     "format_of",
+    "in_format",
     "overall",
     "spacing",
 ]

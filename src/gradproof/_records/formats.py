@@ -26,3 +26,13 @@ def format_of(value: NDArray[Any] | np.generic) -> str:
 def spacing(name: str) -> float:
     """How far apart, relatively, the numbers of a format are."""
     return SPACING.get(name) or float(np.finfo(name).eps)
+
+
+def in_format(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """Float64 numbers rounded to those of a format, to the nearest and ties to even."""
+    if name == "bfloat16":
+        bits = values.astype(np.float32).view(np.uint32)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+        return rounded.astype(np.uint32).view(np.float32).astype(np.float64)
+    real = {"complex64": "float32", "complex128": "float64"}.get(name, name)
+    return values.astype(real).astype(np.float64)

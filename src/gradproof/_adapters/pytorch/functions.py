@@ -15,7 +15,7 @@ import torch
 from gradproof._adapters.foreign import Flat
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
 from gradproof._adapters.pytorch.target import OfFunction, outputs_of
-from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array
+from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, wider
 from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
 from gradproof._errors import InputError
 from gradproof._tree import Structure
@@ -121,11 +121,13 @@ def cotangents(function: Function, seed: int) -> tuple[torch.Tensor, ...]:
         values = torch.from_numpy(np.asarray(rng.standard_normal(shape)))
         if dtype.is_complex:
             values = torch.complex(values, torch.from_numpy(np.asarray(rng.standard_normal(shape))))
-        found.append(values.to(dtype).to(torch.complex128 if dtype.is_complex else torch.float64))
+        found.append(values.to(dtype).to(wider(dtype)))
     return tuple(found)
 
 
-def of_function(function: Function, chosen: Sequence[torch.Tensor | None], vjp: Callable[..., Any] | None) -> Translated:
+def of_function(
+    function: Function, chosen: Sequence[torch.Tensor | None], vjp: Callable[..., Any] | None
+) -> Translated:
     """A function with cotangents as a cost of its inputs.
 
     Args:
@@ -168,9 +170,11 @@ class _Claim:
         inputs, _ = self.structure.rebuild(list(tensors))
         native = [t.dtype for t in tensors] == [t.dtype for t in self.function.tensors]
         given = [
-            torch.zeros(shape, dtype=dtype if native else torch.float64) if u is None else u.to(dtype if native else u.dtype)
+            torch.zeros(shape, dtype=dtype if native else wider(dtype))
+            if u is None
+            else u.to(dtype if native else u.dtype)
             for u, (shape, dtype) in zip(self.cotangents, self.function.outputs, strict=True)
-        ]  # fmt: skip
+        ]
         returned = self.vjp(tuple(inputs), given[0] if len(given) == 1 else tuple(given))
         found = list(returned) if isinstance(returned, list | tuple) else [returned]
         names = self.function.structure.names

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
 
 from gradproof._adapters.foreign import Flat
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
@@ -54,7 +53,7 @@ def named(module: torch.nn.Module) -> Named:
             if parameter is None:
                 continue
             full = f"{path}.{name}" if path else name
-            if isinstance(parameter, UninitializedTensorMixin):
+            if torch.nn.parameter.is_lazy(parameter):
                 raise InputError.of(
                     doing, full, "initialised", "uninitialised", "Call the lazy module once on a batch first."
                 )
@@ -78,7 +77,7 @@ def named(module: torch.nn.Module) -> Named:
 
 def of_module(
     module: torch.nn.Module, cost: Callable[..., Any], grads: Any, args: Sequence[Any], options: Mapping[str, Any],
-    *, batch: int = 0, formats: Sequence[torch.dtype | None] = (), inputs: bool = False,
+    *, formats: Sequence[torch.dtype | None] = (), inputs: bool = False,
 ) -> Translated:  # fmt: skip
     """A cost of a module as a function of its parameters.
 
@@ -88,8 +87,7 @@ def of_module(
         grads: None for reverse mode, "grad", a mapping by name, or a callable with the signature of the cost.
         args: further arguments, the data last.
         options: keyword arguments.
-        batch: how many of the last arguments are data that arrive as arrays.
-        formats: their formats.
+        formats: the formats of the last arguments, which are data and arrive as arrays.
         inputs: whether floating-point arguments are moved as well.
     """
     known = named(module)
@@ -100,7 +98,7 @@ def of_module(
             if is_moved(value):
                 tensors[f"inputs[{i}]"] = value
                 placed[i] = Moved()
-        batch, formats = 0, ()
+        formats = ()
     structure = Structure.of(list(tensors.values()), "parameters", moved_array).renamed(list(tensors))
     target = OfModule(cost, module, known.slots)
     wanted = Wanted(cost, tensors, grads, tuple(placed), options, paired=False, data=tuple(formats))

@@ -6,6 +6,7 @@ too, and hands it float64 where it would have got or made less. It is switched o
 that something needs it.
 """
 
+import functools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ from gradproof._adapters.pytorch.tensors import LOWER, wider
 DRAWS = torch.Tag.nondeterministic_seeded
 
 
-class Widening(TorchDispatchMode):
+class Widening(TorchDispatchMode):  # type: ignore[misc]  # to the type checker torch is Any
     """Hands float64 to every operation that would get or make less, and keeps account of what it saw.
 
     Attributes:
@@ -35,6 +36,11 @@ class Widening(TorchDispatchMode):
         self._widen = widen
         self._where = where
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether PyTorch wraps this for its compiler; loading that takes seconds, and nothing is compiled here."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs one operation."""
         kwargs = kwargs or {}
@@ -42,9 +48,9 @@ class Widening(TorchDispatchMode):
             self.drawn[(self._where() if self._where else "") + func.name().replace("::", ".")] = None
         if not self._widen:
             return func(*args, **kwargs)
-        written = _written(func, args)
-        args = tuple(a if i in written else tree_map(self._wide, a) for i, a in enumerate(args))
-        kwargs = {key: tree_map(self._wide, value) for key, value in kwargs.items()}
+        written = _written(func)
+        args = tuple(a if i in written else self._wide(a) for i, a in enumerate(args))
+        kwargs = {key: self._wide(value) for key, value in kwargs.items()}
         return func(*args, **kwargs)
 
     def _wide(self, value: Any) -> Any:
@@ -56,16 +62,14 @@ class Widening(TorchDispatchMode):
         if isinstance(value, torch.dtype) and value in LOWER:
             self.lower = True
             return wider(value)
-        return value
+        return tree_map(self._wide, value) if isinstance(value, list | tuple) else value
 
 
-def _written(func: Any, args: Any) -> set[int]:
+@functools.cache
+def _written(func: Any) -> frozenset[int]:
     """The positions of arguments that an operation writes to: these keep their own format."""
-    found = set()
-    for i, argument in enumerate(func._schema.arguments[: len(args)]):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            found.add(i)
-    return found
+    schema = enumerate(func._schema.arguments)
+    return frozenset(i for i, a in schema if a.alias_info is not None and a.alias_info.is_write)
 
 
 def widened(value: Any) -> Any:

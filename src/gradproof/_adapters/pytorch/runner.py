@@ -140,7 +140,6 @@ class Runner:
         return (plain(returned[0]), as_arrays(returned[1])) if _is_pair(returned) else plain(returned)
 
 
-
 def _versions(value: Any) -> list[int]:
     found: list[int] = []
     tree_map(lambda part: found.append(part._version) if isinstance(part, torch.Tensor) else None, value)

@@ -2,12 +2,13 @@
 
 The decision behind it: every evaluation must see the same model, and the user's model must be the same afterwards, bit
 for bit. Buffers are compared by the version that PyTorch counts, so that an evaluation that changes none pays for a
-few comparisons of integers.
+few comparisons of integers; those that change without being counted, as running statistics do, are found by their
+contents in the first calls and put back after each from then on.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,14 +16,27 @@ import torch
 from gradproof._adapters.randomness import MOST, Source
 from gradproof._adapters.reach import walk
 
+#: Calls after which all buffers are compared by their contents.
+FIRST_CALLS = 3
+
 
 @dataclass(frozen=True)
 class Behind:
-    """Tensors and modules that calls can change, with what they held."""
+    """Tensors and modules that calls can change, with what they held.
+
+    Attributes:
+        modules: the modules, and all modules in them.
+        buffers: each buffer with a copy.
+        versions: the version of each buffer that belongs to the copy.
+        silent: the places of buffers that change without a new version.
+        calls: how many calls were looked at, in a list of one number.
+    """
 
     modules: tuple[torch.nn.Module, ...]
     buffers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
     versions: list[int]
+    silent: set[int] = field(default_factory=set)
+    calls: list[int] = field(default_factory=lambda: [0])
 
     @classmethod
     def of(cls, modules: Iterable[torch.nn.Module]) -> "Behind":
@@ -38,8 +52,12 @@ class Behind:
         try:
             yield
         finally:
+            self.calls[0] += 1
             for i, (buffer, kept) in enumerate(self.buffers):
-                if buffer._version != self.versions[i]:
+                counted = buffer._version != self.versions[i]
+                if not counted and self.calls[0] <= FIRST_CALLS and not _same(buffer, kept):
+                    self.silent.add(i)
+                if counted or i in self.silent:
                     with torch.no_grad():
                         buffer.copy_(kept)
                     self.versions[i] = buffer._version
@@ -68,6 +86,13 @@ class Behind:
                 for grad, kept in contents:
                     if not torch.equal(grad, kept):
                         grad.copy_(kept)
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors hold the same bits, NaN among them."""
+    return torch.equal(one, other) or (
+        torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num())
+    )
 
 
 def modules_in(roots: Iterable[tuple[str, Any]], depth: int = 5) -> list[torch.nn.Module]:

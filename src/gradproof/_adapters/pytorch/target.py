@@ -74,7 +74,7 @@ def exchanged(
     try:
         for places, tensor in zip(slots, tensors, strict=True):
             for owner, name in places:
-                owner._parameters[name] = tensor  # type: ignore[assignment]  # what functional calls do as well
+                owner._parameters[name] = tensor  # what functional calls do as well
                 _refresh(owner)
         yield
     finally:

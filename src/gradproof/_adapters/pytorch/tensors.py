@@ -45,8 +45,8 @@ def array_of(tensor: torch.Tensor) -> NDArray[Any]:
     if plain.device.type != "cpu":
         plain = plain.cpu()
     if plain.dtype is torch.bfloat16:
-        return plain.float().numpy().view(BFloat16)
-    return plain.numpy()
+        return np.asarray(plain.float().numpy()).view(BFloat16)
+    return np.asarray(plain.numpy())
 
 
 def view_of(tensor: torch.Tensor) -> NDArray[Any] | None:
@@ -74,7 +74,8 @@ def refuse(tensor: torch.Tensor, name: str) -> None:
     """
     got, todo = "", ""
     if tensor.layout is not torch.strided:
-        got, todo = f"{str(tensor.layout).removeprefix('torch.')}", "Pass `.to_dense()`, or its values as the parameter."
+        got = str(tensor.layout).removeprefix("torch.")
+        todo = "Pass `.to_dense()`, or its values as the parameter."
     elif tensor.is_quantized or tensor.dtype not in HELD:
         got, todo = f"of dtype {tensor.dtype}", "Convert it with `.float()`."
     elif tensor.device.type == "meta":
