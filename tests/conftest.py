@@ -10,6 +10,9 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+# The arrays here are so small that threads wait for each other more than they work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REQUIRE_ALL = "GRADPROOF_REQUIRE_ALL"
 
 # A deadline would gate on seconds; where everything is required, the same examples are drawn on every run.
