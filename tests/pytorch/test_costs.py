@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-import gradproof as gp  # noqa: E402  (not before it is known that there is anything to test)
+import torch
+
+import gradproof as gp
 
 
 def network(dtype: Any = None, seed: int = 0) -> tuple[dict[str, Any], Any, Any]:

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-import gradproof as gp  # noqa: E402  (not before it is known that there is anything to test)
+import torch
+
+import gradproof as gp
 
 
 def affine(backward: Any) -> Any:

@@ -21,7 +21,7 @@ from gradproof._adapters.pytorch.tensors import LOWER, wider
 DRAWS = torch.Tag.nondeterministic_seeded
 
 
-class Widening(TorchDispatchMode):  # type: ignore[misc]  # to the type checker torch is Any
+class Widening(TorchDispatchMode):
     """Hands float64 to every operation that would get or make less, and keeps account of what it saw.
 
     Attributes:

@@ -146,13 +146,11 @@ def _settled(runner: Runner, structure: Structure, wanted: Wanted, random: Snaps
     if not alike and not draws:
         notes = ("In float64 the cost is another function than in its own precision; it was evaluated in that.",)
         return Settled(replace(runner, only=True), native=True, twin=False, notes=notes, draws=draws, evaluations=2)
-    notes = (
-        tuple[str, ...]()
-        if alike
-        else ("Random numbers differ between precisions: the gradient was judged in float64 alone.",)
-    )
-    return Settled(replace(runner, mode=watching.lower), native=False, twin=alike, notes=notes, draws=draws,
-                   evaluations=2)  # fmt: skip
+    said = "Random numbers differ between precisions: the gradient was judged in float64 alone."
+    return Settled(
+        replace(runner, mode=watching.lower), native=False, twin=alike, notes=() if alike else (said,), draws=draws,
+        evaluations=2,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
