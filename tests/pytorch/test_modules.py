@@ -10,8 +10,6 @@ import torch
 
 import gradproof as gp
 
-nn = torch.nn
-
 
 class Scaled(torch.autograd.Function):
     """x W^T with a gradient of W that is off by a factor."""

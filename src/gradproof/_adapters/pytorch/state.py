@@ -89,10 +89,10 @@ class Behind:
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors hold the same bits, NaN among them."""
-    return torch.equal(one, other) or (
-        torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num())
-    )
+    """Whether two tensors hold the same numbers, NaN among them."""
+    if torch.equal(one, other):
+        return True
+    return bool(torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num()))
 
 
 def modules_in(roots: Iterable[tuple[str, Any]], depth: int = 5) -> list[torch.nn.Module]:
