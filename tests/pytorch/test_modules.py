@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from torch import nn
 
 import gradproof as gp
 
