@@ -150,7 +150,7 @@ def check_function(
         from gradproof._adapters.pytorch import functions
 
         found = functions.opened(function, inputs, keywords, numbers)
-        chosen = functions.cotangents(found, settings.options.seed)
+        chosen = functions.cotangents(found, settings.options.seed, every=vjp is not None)
         made = functions.of_function(found, chosen, vjp)
         return Call(made.cost, made.params, made.grads, (), {}, False, *patterns, foreign=made.foreign)
 

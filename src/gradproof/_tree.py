@@ -204,7 +204,7 @@ class _Reading:
             return next
         if trouble := _trouble(tree):
             self._refuse(path, "a plain array", *trouble)
-        kind = _kind(tree)
+        kind = _kind(tree) if self._foreign is None else None  # numbers beside another framework's arrays stay put
         if kind is not None:
             self.leaves.append(Leaf(self._name(path), tree, kind))
             return next

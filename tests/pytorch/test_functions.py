@@ -113,3 +113,14 @@ def test_complex_functions() -> None:
 def test_what_is_refused(function: Any, given: tuple[Any, ...], match: str) -> None:
     with pytest.raises(gp.InputError, match=match):
         gp.check_function(function, *given)
+
+
+def test_outputs_that_are_marked_as_not_differentiable_are_left_out() -> None:
+    x = torch.randn(4, 3, 5)
+    report = gp.check_function(torch.ops.aten.native_batch_norm, x, torch.randn(3), None, None, None, True, 0.1, 1e-3)
+    assert report.verdict == "correct", str(report)
+    assert any("output 1, 2" in note for note in report.notes)
+
+
+def test_an_output_that_is_cut_off_is_a_zero_gradient() -> None:
+    assert gp.check_function(lambda x: (x**2).detach(), torch.ones(3)).findings[0].cause == "zero"

@@ -14,9 +14,12 @@ import torch
 
 from gradproof._adapters.foreign import Flat
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
+from gradproof._adapters.pytorch.state import Behind, modules_in, sources
 from gradproof._adapters.pytorch.target import OfFunction, outputs_of
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, wider
 from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
+from gradproof._adapters.randomness import Snapshot
+from gradproof._adapters.randomness import sources as random_sources
 from gradproof._errors import InputError
 from gradproof._tree import Structure
 
@@ -29,13 +32,15 @@ class Function:
         call: the user's function.
         structure: the nesting ``(inputs, keyword arguments)`` with the tensors that are moved as leaves.
         tensors: these tensors.
-        outputs: shapes and formats of the outputs that can be differentiated.
+        outputs: shapes and formats of the outputs of floating-point or complex numbers.
+        reached: which of them reverse mode knows a way to; all where it knows none.
     """
 
     call: Callable[..., Any]
     structure: Structure
     tensors: tuple[torch.Tensor, ...]
     outputs: tuple[tuple[tuple[int, ...], torch.dtype], ...]
+    reached: tuple[bool, ...]
 
 
 def opened(
@@ -77,14 +82,28 @@ def opened(
             "Pass tensors, or name them in argnums=.",
         )  # fmt: skip
     structure = structure.renamed([_input_name(name) for name in structure.names])
-    with torch.no_grad():
-        returned = function(*inputs, **keywords)
+    returned = _called_once(function, structure, tensors)
     outputs = tuple((tuple(o.shape), o.dtype) for o in outputs_of(returned))
+    reached = tuple(o.requires_grad for o in outputs_of(returned))
     if not outputs:
         got = f"a {type(returned).__name__}"
         raise InputError.of(doing, "what it returns", "tensors of floating-point or complex numbers", got,
                             "Return what is differentiated.")  # fmt: skip
-    return Function(function, structure, tuple(tensors), outputs)
+    return Function(function, structure, tuple(tensors), outputs, reached if any(reached) else (True,) * len(outputs))
+
+
+def _called_once(function: Callable[..., Any], structure: Structure, tensors: Sequence[torch.Tensor]) -> Any:
+    """What the function returns for its inputs, which then require a gradient; leaves everything as it was."""
+    left = Behind.of(modules_in([("function", function)]))
+    roots = [("function", function)]
+    random = Snapshot.of([*random_sources(roots), *sources(roots, [t.device for t in tensors])])
+    tree = structure.rebuild([t.detach().clone().requires_grad_() for t in tensors])
+    inputs = tree.pop("inputs")
+    try:
+        with left.protected(tensors), left.after_call(), torch.enable_grad():
+            return function(*inputs, **tree)
+    finally:
+        random.restore()
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
@@ -113,15 +132,21 @@ def _input_name(name: str) -> str:
     return f"inputs[{number}]{dot}{rest}"
 
 
-def cotangents(function: Function, seed: int) -> tuple[torch.Tensor, ...]:
-    """Random cotangents in double precision, each a number of its output's own format."""
+def cotangents(function: Function, seed: int, *, every: bool = False) -> tuple[torch.Tensor | None, ...]:
+    """Random cotangents in double precision, each a number of its output's own format.
+
+    Args:
+        function: the function.
+        seed: of the random numbers.
+        every: whether outputs that are marked as not differentiable get one as well; None otherwise.
+    """
     rng = np.random.default_rng([seed, 271])
-    found = []
-    for shape, dtype in function.outputs:
+    found: list[torch.Tensor | None] = []
+    for (shape, dtype), reached in zip(function.outputs, function.reached, strict=True):
         values = torch.from_numpy(np.asarray(rng.standard_normal(shape)))
         if dtype.is_complex:
             values = torch.complex(values, torch.from_numpy(np.asarray(rng.standard_normal(shape))))
-        found.append(values.to(dtype).to(wider(dtype)))
+        found.append(values.to(dtype).to(wider(dtype)) if every or reached else None)
     return tuple(found)
 
 
@@ -143,7 +168,12 @@ def of_function(
         lower=any(t.dtype in LOWER for t in function.tensors),
     )  # fmt: skip
     claim = None if vjp is None else _Claim(vjp, structure, tuple(chosen), function)
-    return packed(settled(runner, function.structure, wanted), function.structure, wanted, claim)
+    made = packed(settled(runner, function.structure, wanted), function.structure, wanted, claim)
+    skipped = [
+        str(i) for i, (u, known) in enumerate(zip(chosen, function.reached, strict=True)) if u is None and not known
+    ]
+    said = f"Left out, as it is marked as not differentiable: output {', '.join(skipped)}."
+    return replace(made, foreign=replace(made.foreign, notes=(*made.foreign.notes, *([said] if skipped else []))))
 
 
 @dataclass(frozen=True)
