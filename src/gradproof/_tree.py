@@ -50,7 +50,7 @@ class Leaf:
     @property
     def array(self) -> NDArray[Any]:
         """The value as a plain array: a view of an array, a 0-d array for a scalar."""
-        return np.asanyarray(self.value)
+        return np.asarray(self.value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,8 +104,8 @@ def _paired(
             message = f"The claimed gradient of {tensor.name} is {got} and not an array."
             findings.append(_contract(tensor, "missing", message, f"Compute {partner} and return it as an array."))
             continue
-        array = np.asanyarray(entries[partner])
-        formats[tensor.name] = format_of(array)
+        array = np.asarray(entries[partner])
+        formats[tensor.name] = format_of(entries[partner] if isinstance(entries[partner], np.ndarray) else array)
         found, flat = _flat(tensor, array, partner)
         findings += found
         if flat is None and array.dtype.kind == "f" and np.all(np.isfinite(array)):

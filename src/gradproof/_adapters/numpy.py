@@ -24,7 +24,7 @@ from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
 from gradproof._records import Tensor, format_of, spacing
-from gradproof._tree import Leaf, Structure, shared
+from gradproof._tree import Kind, Leaf, Structure, shared
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,14 @@ def _chosen(name: str, call: Call) -> bool:
 def _tensor(leaf: Leaf, offset: int) -> Tensor:
     array = leaf.array
     pairs = array.dtype.kind == "c"
-    return Tensor(leaf.name, array.shape, array.size * (2 if pairs else 1), offset, format_of(array), pairs)
+    return Tensor(
+        leaf.name,
+        array.shape,
+        array.size * (2 if pairs else 1),
+        offset,
+        format_of(leaf.value if leaf.kind is Kind.ARRAY else array),
+        pairs,
+    )
 
 
 def _coordinates(leaf: Leaf) -> NDArray[np.float64]:
