@@ -16,12 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._numerics.gaussian import normals
+from gradproof._numerics.gaussian import BLOCK, normals
 from gradproof._numerics.ladder import DOT_ROUNDING
 from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Weighting
 
-#: Coordinates handled at a time: four arrays of them fit a core's second-level cache.
-PIECE = 16384
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000
 #: What a direction takes to be kept besides its numbers, in numbers.
@@ -95,11 +93,11 @@ class ArrayProblem:
         self._make = stage
         self._rows = rows
         self._stage = self._fresh()
-        self._term = np.empty(min(PIECE, point.theta.size))
-        self._scratch = np.empty(min(PIECE, point.theta.size), point.theta.dtype)
+        self._scratch = np.empty(min(BLOCK, point.theta.size), point.theta.dtype)
         self._directions: OrderedDict[Any, tuple[Direction, _Numbers]] = OrderedDict()
         self._kept = 0
-        self._drawn: OrderedDict[tuple[tuple[int, ...], int, int], NDArray[np.float64]] = OrderedDict()
+        self._drawn: OrderedDict[tuple[tuple[int, ...], int], NDArray[np.float64]] = OrderedDict()
+        self._kept_drawn = 0
         self._pattern: tuple[tuple[Part, ...], tuple[_Piece, ...]] = ((), ())
         # Infinite parameters (masks) stay put; their displacement is 0 and not inf - inf.
         self._infinite = np.flatnonzero(~np.isfinite(point.theta))
@@ -133,15 +131,15 @@ class ArrayProblem:
         other = object.__new__(ArrayProblem)
         other.__dict__.update(self.__dict__)
         other._stage = self._fresh()
-        other._term = np.empty_like(self._term)
         other._scratch = np.empty_like(self._scratch)
-        other._directions, other._kept, other._drawn = OrderedDict(), 0, OrderedDict()
+        other._directions, other._kept = OrderedDict(), 0
+        other._drawn, other._kept_drawn = OrderedDict(), 0
         return other
 
     @cached_property
     def _bare(self) -> float:
         """2-norm of claim x parameters."""
-        parts = [slice(start, start + PIECE) for start in range(0, self._base.size, PIECE)]
+        parts = [slice(start, start + BLOCK) for start in range(0, self._base.size, BLOCK)]
         return math.hypot(*(_norm(self.point.claim[part] * self._base[part]) for part in parts))
 
     @property
@@ -340,13 +338,13 @@ class ArrayProblem:
         pieces = self._pieces(direction.parts)
         values: list[tuple[NDArray[np.float64], float]] = []
         slope = bound = norm = 0.0
-        run, raw = -1, np.empty(0)
         for piece in pieces:
-            if piece.run[0] != run:
-                run, unit = piece.run[0], piece.unit
-                raw = np.ones(piece.run[1] - run) if unit else self._normals(direction.seeds, *piece.run)
-            own, factor = raw[piece.start - run : piece.stop - run], 1.0
-            size = piece.norm * math.sqrt(float(np.dot(own, own)))
+            if piece.unit:
+                own = np.ones(piece.stop - piece.start)
+            else:
+                own = self._normals(direction.seeds, piece.block, piece.reach)
+                own = own[piece.start - piece.block : piece.stop - piece.block]
+            factor, size = 1.0, piece.norm * math.sqrt(float(np.dot(own, own)))
             if isinstance(piece.weights, float):
                 factor = piece.weights
             else:
@@ -359,58 +357,60 @@ class ArrayProblem:
         bare = self._bare if smooth else math.inf
         return _Numbers(pieces, tuple(values), slope, bound, bare, 4.0 * norm)
 
-    def _normals(self, seeds: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
-        """Normal numbers, kept as several directions may weigh the same ones differently."""
-        key = seeds, start, stop
+    def _normals(self, seeds: tuple[int, ...], block: int, stop: int) -> NDArray[np.float64]:
+        """Normal numbers from the start of a block on, kept as several directions may weigh the same ones differently.
+
+        Args:
+            seeds: of the direction.
+            block: where the block starts.
+            stop: end of the numbers that are needed.
+        """
+        key = seeds, block
         found = self._drawn.get(key)
-        if found is None:
-            found = self._drawn[key] = normals(seeds, start, stop)
-            while len(self._drawn) > 1 and sum(map(len, self._drawn.values())) > KEPT:
-                self._drawn.popitem(last=False)
+        if found is None or len(found) < stop - block:
+            self._kept_drawn += stop - block - (0 if found is None else len(found))
+            found = self._drawn[key] = normals(seeds, block, stop)
+            while self._kept_drawn > KEPT and len(self._drawn) > 1:
+                self._kept_drawn -= len(self._drawn.popitem(last=False)[1])
         return found
 
     def _pieces(self, parts: tuple[Part, ...]) -> "tuple[_Piece, ...]":
-        """Where directions with these parts move, and their weights there; kept, as seeds change more often."""
+        """Where directions with these parts move, and their weights there; kept, as seeds change more often.
+
+        A piece lies within one block of random numbers, and all pieces of a block share one draw.
+        """
         if self._pattern[0] is parts or self._pattern[0] == parts:
             return self._pattern[1]
+        cut = [(first, part) for first, members in self._spans(parts) for part in self._cut(self._by_tensor(members))]
+        reach = {start // BLOCK: stop for _, (start, stop, _) in cut}  # the last of a block goes furthest
         pieces: list[_Piece] = []
-        for first, last, members in self._spans(parts):
-            start, stop = self._bounds(first)[0], self._bounds(last)[1]
+        for first, (start, stop, weights) in cut:
+            base, claim = self._base[start:stop], self.point.claim[start:stop]
             native, unit = self.point.native[first.tensor], first.weighting is Weighting.UNIT
-            for low, high, weights in self._cut(self._by_tensor(members)):
-                base, claim = self._base[low:high], self.point.claim[low:high]
-                pieces.append(
-                    _Piece(low, high, weights, base, claim, native, unit, (start, stop), _size(claim, weights))
-                )
+            block, norm = start // BLOCK, _size(claim, weights)
+            pieces.append(
+                _Piece(start, stop, block * BLOCK, reach[block], weights, base, claim, native, unit, norm)
+            )
         self._pattern = parts, tuple(pieces)
         return self._pattern[1]
 
     def _cut(
         self, tensors: Sequence[tuple[int, int, list[Part]]]
     ) -> Iterator[tuple[int, int, float | NDArray[np.float64]]]:
-        """Neighbouring coordinates in pieces: small tensors together, large ones in several."""
-        together: list[tuple[int, int, list[Part]]] = []
-        for low, high, members in [*tensors, (-1, -1, [])]:
-            if together and (high < 0 or high - together[0][0] > PIECE):
-                yield self._joined(together)
-                together = []
-            if high - low <= PIECE:
-                together.append((low, high, members))
-                continue
-            weights = self._weights(low, high, members)
-            for start in range(low, high, PIECE):
-                stop = min(start + PIECE, high)
-                yield start, stop, weights if isinstance(weights, float) else weights[start - low : stop - low]
-
-    def _joined(self, tensors: Sequence[tuple[int, int, list[Part]]]) -> tuple[int, int, float | NDArray[np.float64]]:
-        start, stop = tensors[0][0], tensors[-1][1]
-        found = [self._weights(low, high, members) for low, high, members in tensors]
-        if len(found) == 1:
-            return start, stop, found[0]
-        weights = np.empty(stop - start)
-        for (low, high, _), own in zip(tensors, found, strict=True):
-            weights[low - start : high - start] = own
-        return start, stop, weights
+        """Neighbouring coordinates, block by block: small tensors together, large ones in several pieces."""
+        together: list[tuple[int, int, float | NDArray[np.float64]]] = []
+        for low, high, members in tensors:
+            weights, start = self._weights(low, high, members), low
+            while start < high:
+                stop = min(high, start - start % BLOCK + BLOCK)
+                if together and start % BLOCK == 0:
+                    yield _joined(together)
+                    together = []
+                own = weights if isinstance(weights, float) else weights[start - low : stop - low]
+                together.append((start, stop, own))
+                start = stop
+        if together:
+            yield _joined(together)
 
     def _weights(self, low: int, high: int, members: list[Part]) -> float | NDArray[np.float64]:
         """The weights of one tensor's elements; one number where they are all alike."""
@@ -430,8 +430,8 @@ class ArrayProblem:
         stop = record.size if part.stop < 0 else part.stop
         return record.offset + part.start, record.offset + stop
 
-    def _spans(self, parts: Sequence[Part]) -> list[tuple[Part, Part, list[Part]]]:
-        """Neighbouring parts merged, so that a network of many small tensors is drawn in one go.
+    def _spans(self, parts: Sequence[Part]) -> list[tuple[Part, list[Part]]]:
+        """Neighbouring parts merged, each with the first of them, so that many small tensors are moved in one go.
 
         Several bins of one tensor in one direction cover the same coordinates: they are merged as well.
         """
@@ -448,7 +448,7 @@ class ArrayProblem:
                     spans[-1] = (first, part, [*members, part])
                     continue
             spans.append((part, part, [part]))
-        return spans
+        return [(first, members) for first, _, members in spans]
 
     def _by_tensor(self, parts: Sequence[Part]) -> list[tuple[int, int, list[Part]]]:
         """Parts that cover the same coordinates (bins of one tensor) together."""
@@ -487,23 +487,25 @@ class _Piece:
     Attributes:
         start: the first of them.
         stop: their end.
+        block: where the block of random numbers starts that they lie in.
+        reach: end of what is drawn of the block.
         weights: what random numbers are multiplied with there.
         theta: the parameters there.
         claim: the claimed gradient there.
         native: dtype to round to, or None.
         unit: whether exact ones stand in place of random numbers.
-        run: start and end of what is drawn in one go.
         norm: 2-norm of the claim there; of claim x weights where these are an array.
     """
 
     start: int
     stop: int
+    block: int
+    reach: int
     weights: float | NDArray[np.float64]
     theta: NDArray[np.floating]
     claim: NDArray[np.float64]
     native: np.dtype[Any] | None
     unit: bool
-    run: tuple[int, int]
     norm: float
 
 
@@ -530,6 +532,19 @@ class _Numbers:
     @property
     def size(self) -> int:
         return ENTRY + sum(piece.stop - piece.start for piece in self.pieces)
+
+
+def _joined(
+    parts: Sequence[tuple[int, int, float | NDArray[np.float64]]],
+) -> tuple[int, int, float | NDArray[np.float64]]:
+    """Neighbouring coordinates with their weights as one piece."""
+    start, stop = parts[0][0], parts[-1][1]
+    if len(parts) == 1:
+        return parts[0]
+    weights = np.empty(stop - start)
+    for low, high, own in parts:
+        weights[low - start : high - start] = own
+    return start, stop, weights
 
 
 def _size(claim: NDArray[np.float64], weights: float | NDArray[np.float64]) -> float:

@@ -144,28 +144,24 @@ def _best(rungs: dict[int, Pair], settings: Settings) -> _Candidate | None:
     odd, even = (ODD_FACTOR_COARSE, EVEN_FACTOR_COARSE) if settings.coarse else (ODD_FACTOR, EVEN_FACTOR)
     seen = {rung: (pair.odd, pair.even) for rung, pair in rungs.items() if pair.finite}
     best: _Candidate | None = None
-
-    def consider(value: float, noise: float, truncation: float, flat: float, rung: int) -> None:
-        nonlocal best
-        h, sigma = rungs[rung].step, _sigma(rungs[rung], settings)
-        kink = even * max(0.0, abs(flat) - EVEN_NOISE * sigma) / (2.0 * h)
-        bar = noise + truncation + kink
-        if best is None or bar < best.bar:
-            best = _Candidate(value, bar, noise, max(0.0, truncation - 3.0 * sigma / h) + kink, kink, rung)
-
     for rung, (slope, bend) in seen.items():
         far = seen.get(rung + 1)
         if far is None:
             continue
-        noise = NOISE_FACTOR * _sigma(rungs[rung], settings) / (math.sqrt(2.0) * rungs[rung].step)
+        h, sigma = rungs[rung].step, _sigma(rungs[rung], settings)
+        noise = NOISE_FACTOR * sigma / (math.sqrt(2.0) * h)
         flat = bend - far[1] / q
-        consider(slope, noise, odd * abs(slope - far[0]), flat, rung)
+        candidates = [(slope, noise, odd * abs(slope - far[0]), flat)]
         further = seen.get(rung + 2)
-        if further is None:
-            continue
-        value = (q * slope - far[0]) / (q - 1.0)
-        truncation = odd * abs(value - (q * far[0] - further[0]) / (q - 1.0))
-        consider(value, 1.1 * noise, truncation, flat - (far[1] - further[1] / q) / q**2, rung)
+        if further is not None:
+            value = (q * slope - far[0]) / (q - 1.0)
+            truncation = odd * abs(value - (q * far[0] - further[0]) / (q - 1.0))
+            candidates.append((value, 1.1 * noise, truncation, flat - (far[1] - further[1] / q) / q**2))
+        for value, noise, truncation, uneven in candidates:
+            kink = even * max(0.0, abs(uneven) - EVEN_NOISE * sigma) / (2.0 * h)
+            bar = noise + truncation + kink
+            if best is None or bar < best.bar:
+                best = _Candidate(value, bar, noise, max(0.0, truncation - 3.0 * sigma / h) + kink, kink, rung)
     return best
 
 
