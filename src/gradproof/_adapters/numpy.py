@@ -211,7 +211,9 @@ class Session:
             self.frozen.restore()
         work = theta.copy()
         try:
-            caller = replace(self.caller, live=self.caller.live and not takes_parameters(grads))
+            caller = self.caller
+            if caller.live and takes_parameters(grads):
+                caller = replace(caller, live=False)
             found = (
                 grads(self.call.params, *self.caller.args, **dict(self.caller.options or {}))
                 if self.caller.live and not caller.live

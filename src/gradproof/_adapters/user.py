@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class Caller:
 
     def hand_over(self, function: Callable[..., Any], values: list[Any], *, native: bool = False) -> Any:
         """Calls one of the user's functions with so many leaves."""
-        options = dict(self.options or {})
+        options = self.options or {}
         if self.live:
             for leaf, value in zip(self.structure.leaves, values, strict=True):
                 np.copyto(leaf.value, value, casting="unsafe")
@@ -198,6 +199,9 @@ class Caller:
         return None
 
 
+_SHAPE = attrgetter("shape")
+
+
 class Presented:
     """A working vector with the views of it that the user's cost is given, made once for many evaluations.
 
@@ -205,24 +209,21 @@ class Presented:
     evaluation needs another.
     """
 
-    __slots__ = ("_alone", "_caller", "_lasting", "_views", "work")
+    __slots__ = ("_alone", "_caller", "_lasting", "_views", "_watched", "work")
 
     def __init__(self, caller: Caller, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.work = np.empty(shape, dtype)
         self._caller = caller
         leaves = caller.present(self.work)
         self._views = [v if isinstance(v, np.ndarray) and v.base is self.work else None for v in leaves]
-        self._lasting = all(v is not None for v in self._views)
+        self._watched = [self.work, *(v for v in self._views if v is not None)]
+        self._lasting = len(self._watched) == 1 + len(leaves)
         del leaves
         self._alone = self._state()
 
     def _state(self) -> list[Any]:
-        """Numbers of references to the vector and to each view, and the views' shapes."""
-        views = self._views
-        state: list[Any] = [sys.getrefcount(self.work)]
-        state += [sys.getrefcount(view) for view in views if view is not None]
-        state += [view.shape for view in views if view is not None]
-        return state
+        """Numbers of references to the vector and to each view, and their shapes."""
+        return [*map(sys.getrefcount, self._watched), *map(_SHAPE, self._watched)]
 
     @property
     def kept(self) -> bool:
