@@ -24,6 +24,8 @@ from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Wei
 KEPT = 8_000_000
 #: What a direction takes to be kept besides its numbers, in numbers.
 ENTRY = 100
+#: Vectors that a check has at hand at a time, roughly, and most bytes that glibc takes as a hint of what to keep.
+VECTORS, MOST_KEPT = 16, 2**25 - 2**16
 #: Magnitudes further apart than this between the 1% and 99% quantile cannot share one step. At 1e3 one Gaussian tensor
 #: of 16 x 16 in 70 would be split by chance, and a step of 2e-5 still moves an element of 1e-4 by a fifth of itself.
 SPAN = 1e4
@@ -40,6 +42,19 @@ WOBBLE = 0.25
 SMALLEST_ROUGH = 1e-12
 #: Below this share of a tensor's root mean square a claimed element counts as if it had this size.
 EQUALISED_FLOOR = 1e-3
+
+
+def keep_memory(vector: int) -> None:
+    """Lets the C library keep the memory of a few vectors when they are dropped, as another one is soon asked for.
+
+    glibc returns what is free at the end of its heap to the system at once, and gets it back a page at a time, zeroed:
+    for vectors of 10,000 numbers that takes as long as the arithmetic on them, in the user's functions too. Once a
+    block of some size was freed, it keeps as much. The block made here is never touched, so it takes no memory.
+
+    Args:
+        vector: bytes of one of them.
+    """
+    np.empty(min(VECTORS * vector, MOST_KEPT), np.uint8)
 
 
 class Stage(Protocol):
@@ -107,7 +122,9 @@ class ArrayProblem:
         self._labels = {
             i: _bins(self._theta(i), self._moving(i) if self._still else None) for i in range(len(point.tensors))
         }
-        self._rms = [_rms(self._claim(i)) for i in range(len(point.tensors))]
+        claims = [self._claim(i) for i in range(len(point.tensors))]
+        self._norms = [*map(_norm, claims)]
+        self._rms = [*map(_rms, claims, self._norms)]
         self._scales = [_rms(self._theta(i)) for i in range(len(point.tensors))]
 
     def _fresh(self) -> Stage:
@@ -169,11 +186,11 @@ class ArrayProblem:
 
     def stats(self, tensor: int) -> Stats:
         """Norms and scales of one tensor."""
-        theta, claim = self._theta(tensor), self._claim(tensor)
+        theta, claim = self._theta(tensor), self._norms[tensor]
         labels = self._labels[tensor]
         if labels is None and not self._still:
             whole = ((-1, self._scales[tensor], theta.size),)
-            return Stats(self._scales[tensor], _norm(claim), self._rms[tensor], whole, theta.size)
+            return Stats(self._scales[tensor], claim, self._rms[tensor], whole, theta.size)
         moving = self._moving(tensor)
         if labels is None:
             bins: tuple[tuple[int, float, int], ...] = ((-1, _rms(theta[moving]), int(moving.sum())),)
@@ -182,7 +199,7 @@ class ArrayProblem:
                 (int(label), _rms(theta[moving & (labels == label)]), int((moving & (labels == label)).sum()))
                 for label in np.unique(labels[moving])
             )
-        return Stats(_rms(theta[moving]), _norm(claim), self._rms[tensor], bins, int(moving.sum()))
+        return Stats(_rms(theta[moving]), claim, self._rms[tensor], bins, int(moving.sum()))
 
     def pull(self, tensor: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Parameters and claim of one tensor as arrays of its shape."""
@@ -303,19 +320,19 @@ class ArrayProblem:
         return total
 
     def _displace_roughly(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
-        """The same where the rounding of the parameters is nothing beside that of the cost."""
-        theta, number = self._base, self._base.dtype.type
+        """The same in float64 where the rounding of the parameters is nothing beside that of the cost."""
+        theta = self._base
         done = 0
         for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True):
             if done < piece.start:
                 work[done : piece.start] = theta[done : piece.start]
             done = piece.stop
             moved = work[piece.start : done]
-            np.multiply(values, number(step) * factor, moved)
+            np.multiply(values, step * factor, moved)
             np.add(moved, piece.theta, moved)
         if done < theta.size:
             work[done:] = theta[done:]
-        return number(step) * numbers.slope
+        return step * numbers.slope
 
     def _numbers(self, direction: Direction) -> "_Numbers":
         """The direction as numbers, kept for the next rounds."""
@@ -581,9 +598,10 @@ def _norm(values: NDArray[np.floating]) -> float:
     return top * math.sqrt(float(scaled @ scaled))
 
 
-def _rms(values: NDArray[np.floating]) -> float:
-    """Root mean square of the finite non-zero values; 0 where there are none."""
-    norm = _norm(values)
+def _rms(values: NDArray[np.floating], norm: float | None = None) -> float:
+    """Root mean square of the finite non-zero values, given their 2-norm if that is known; 0 where there are none."""
+    if norm is None:
+        norm = _norm(values)
     if not math.isfinite(norm):
         values = values[np.isfinite(values)]
         norm = _norm(values)

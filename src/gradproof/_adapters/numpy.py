@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.arrays import ArrayProblem, Point
+from gradproof._adapters.arrays import ArrayProblem, Point, keep_memory
 from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.foreign import Foreign
@@ -335,6 +335,7 @@ def open_session(call: Call) -> Session:
     )
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
+    keep_memory(theta.nbytes)
     found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
     if call.foreign is not None:
         found = [*found, *call.foreign.sources]
