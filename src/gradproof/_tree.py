@@ -198,7 +198,11 @@ class _Reading:
         self._open: set[int] = set()
 
     def read(self, tree: Any, path: str) -> _Builder:
-        stand_in = None if self._foreign is None else self._foreign(tree)
+        if self._foreign is None:
+            plain = type(tree) is np.ndarray and tree.dtype.kind in "fc"  # the usual case, met hundreds of times
+            stand_in = tree if plain else None
+        else:
+            stand_in = self._foreign(tree)
         if stand_in is not None:
             self.leaves.append(Leaf(self._name(path), stand_in, Kind.ARRAY))
             return next

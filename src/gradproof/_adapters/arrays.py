@@ -40,6 +40,9 @@ DECADES = 3
 WOBBLE = 0.25
 #: Smaller relative steps come so close to the rounding of the parameters that it is no longer random.
 SMALLEST_ROUGH = 1e-12
+#: The norm of k Gaussian numbers is larger than sqrt(k) by more than this with a chance of e^-40 (concentration of a
+#: Lipschitz function of Gaussian numbers: exp(-FAR^2 / 2)).
+FAR = 9.0
 #: Below this share of a tensor's root mean square a claimed element counts as if it had this size.
 EQUALISED_FLOOR = 1e-3
 
@@ -239,9 +242,8 @@ class ArrayProblem:
 
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates the cost along rays: one step after another, or so many at once."""
-        if self._rows:
-            return self._lines_together(rays)
-        return [self._line(ray) for ray in rays]
+        with np.errstate(all="ignore"):  # the user's cost may do as it likes beside the point; once for all steps
+            return self._lines_together(rays) if self._rows else [self._line(ray) for ray in rays]
 
     def _lines_together(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates all steps of all rays in chunks of one shape, filled up with the point itself.
@@ -361,7 +363,7 @@ class ArrayProblem:
             else:
                 own = self._normals(direction.seeds, piece.block, piece.reach)
                 own = own[piece.start - piece.block : piece.stop - piece.block]
-            factor, size = 1.0, piece.norm * math.sqrt(float(np.dot(own, own)))
+            factor, size = 1.0, piece.norm * (math.sqrt(own.size) + FAR)
             if isinstance(piece.weights, float):
                 factor = piece.weights
             else:
@@ -534,7 +536,7 @@ class _Numbers:
         pieces: where it moves.
         values: for each piece numbers and a factor on them.
         slope: claimed gradient times the direction.
-        bound: at least the sum of |claimed x direction|.
+        bound: at least the sum of |claimed x direction|, by Cauchy and Schwarz.
         bare: 2-norm of claim x parameters; infinite where their rounding is not random.
         moved: the same of claim x direction, amply.
     """

@@ -112,11 +112,16 @@ class Session:
         """The same session with randomness standing still."""
         return replace(self, frozen=self.start)
 
-    def evaluate(self, work: NDArray[Any], values: list[Any] | None = None) -> Any:
+    def evaluate(self, work: NDArray[Any]) -> Any:
         """The cost beside the point; NaN where it has none."""
+        with np.errstate(all="ignore"):
+            return self.value(self.caller.present(work))
+
+    def value(self, values: list[Any]) -> Any:
+        """The same for so many leaves, by a caller that has silenced NumPy's warnings."""
         if self.frozen is not None:
             self.frozen.restore()
-        return self.caller.evaluate(work, values)
+        return self.caller.value(values)
 
     def at_point(self, theta: NDArray[Any]) -> Any:
         """The cost at a point where it must be finite."""
@@ -281,10 +286,9 @@ class _Stage:
         return self._presented.kept
 
     def cost(self) -> Any:
-        work = self._presented.work
         if self._session.rows:
-            return self._session.evaluate_many(work)
-        return self._session.evaluate(work, self._presented.values())
+            return self._session.evaluate_many(self._presented.work)
+        return self._session.value(self._presented.values())
 
 
 def open_session(call: Call) -> Session:

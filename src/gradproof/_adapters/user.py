@@ -97,10 +97,14 @@ class Caller:
             values: the same as the user's leaves, where they are at hand.
         """
         with np.errstate(all="ignore"):
-            try:
-                returned = self.hand_over(self.cost, self.present(work) if values is None else values)
-            except Exception:  # whatever it raises, the point is outside the cost's domain
-                return np.nan
+            return self.value(self.present(work) if values is None else values)
+
+    def value(self, values: list[Any]) -> Any:
+        """The same with so many leaves, by a caller that has silenced NumPy's warnings."""
+        try:
+            returned = self.hand_over(self.cost, values)
+        except Exception:  # whatever it raises, the point is outside the cost's domain
+            return np.nan
         if type(returned) is np.float64 and not self.paired:
             return returned if math.isfinite(returned) else np.nan
         if self.paired:
