@@ -407,9 +407,7 @@ class ArrayProblem:
             base, claim = self._base[start:stop], self.point.claim[start:stop]
             native, unit = self.point.native[first.tensor], first.weighting is Weighting.UNIT
             block, norm = start // BLOCK, _size(claim, weights)
-            pieces.append(
-                _Piece(start, stop, block * BLOCK, reach[block], weights, base, claim, native, unit, norm)
-            )
+            pieces.append(_Piece(start, stop, block * BLOCK, reach[block], weights, base, claim, native, unit, norm))
         self._pattern = parts, tuple(pieces)
         return self._pattern[1]
 

@@ -306,8 +306,8 @@ def open_session(call: Call) -> Session:
             "setting up the check", "`grads`", "the claimed gradient", "None",
             "NumPy has no reverse mode of its own: pass the gradient, or a function that computes it.",
         )  # fmt: skip
-    live = not takes_parameters(call.cost)
-    root = "params" if live else argument_name(call.cost)
+    name = argument_name(call.cost)
+    live, root = name is None, name or "params"
     structure = Structure.of(call.params, root) if call.foreign is None else call.foreign.structure
     if not structure.leaves:
         got, todo = f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to."

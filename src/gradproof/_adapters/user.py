@@ -7,7 +7,7 @@ beside the point) is met here, at the edge, so that the core is only ever handed
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -283,18 +283,19 @@ def _described(returned: Any) -> str:
 
 def takes_parameters(function: Callable[..., Any]) -> bool:
     """Whether a function can be called with one positional argument; a function that cannot tell is taken to."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return True
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in positional or p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+    return argument_name(function) is not None
 
 
-def argument_name(function: Callable[..., Any], fallback: str = "params") -> str:
-    """The user's name for the parameters: the first argument of the cost."""
+def argument_name(function: Callable[..., Any], fallback: str = "params") -> str | None:
+    """The user's name for the parameters, the first argument of the cost; None where it takes no positional one.
+
+    Args:
+        function: the cost.
+        fallback: the name where the function cannot tell.
+    """
     try:
-        names: Sequence[str] = list(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return fallback
-    return names[0] if names else fallback
+    positional = any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters.values())
+    return next(iter(parameters)) if positional else None

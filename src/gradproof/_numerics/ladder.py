@@ -12,6 +12,7 @@ The procedure is a generator that asks for steps and is sent values, so that man
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Step ratio between rungs: 2 and 3 need more evaluations for the same bar, 8 lost a calibration case (exp(10 x)).
 RATIO = 4.0
@@ -35,8 +36,7 @@ FIRST_STEP = 3.0
 DOT_ROUNDING = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):  # like the next ones made for each step, and a named tuple is made four times as fast
     """Residuals at +h and -h relative to the point, and the size of what was rounded on the way."""
 
     step: float
@@ -79,8 +79,7 @@ class Settings:
     ceiling: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Slope:
+class Slope(NamedTuple):
     """Slope of the residual with its error bar; the fields are those of ``Estimate``."""
 
     value: float
@@ -123,8 +122,7 @@ def ladder(settings: Settings, target: float) -> Generator[list[float], list[Pai
     return _outcome(rungs, best, settings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     value: float
     bar: float
     noise: float
