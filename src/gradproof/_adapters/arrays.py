@@ -274,9 +274,10 @@ class ArrayProblem:
     def _line(self, ray: Ray) -> Samples:
         numbers = self._numbers(ray.direction)
         found = self._blank(ray, numbers)
+        costs, claimed = found.costs, found.claimed
         for i, step in enumerate(ray.steps):
-            found.claimed[i] = self._displace(numbers, step, self._empty())
-            found.costs[i] = self._stage.cost()
+            claimed[i] = self._displace(numbers, step, self._empty())
+            costs[i] = self._stage.cost()
         self._measure(found, ray.steps, numbers)
         return found
 
