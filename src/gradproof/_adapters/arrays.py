@@ -283,14 +283,14 @@ class ArrayProblem:
 
     def _measure(self, found: Samples, steps: Sequence[float], numbers: "_Numbers") -> None:
         """Fills in magnitudes; a bound serves where what it bounds is nothing beside the costs."""
-        magnitude = numbers.bound
-        small = DOT_ROUNDING * max(map(abs, steps), default=0.0) * magnitude
+        magnitude, sizes = numbers.bound, [*map(abs, steps)]
+        small = DOT_ROUNDING * max(sizes, default=0.0) * magnitude
         if not all(small <= abs(cost) for cost in found.costs.tolist()):
             magnitude = sum(
                 abs(factor) * float(np.abs(piece.claim * values).sum())
                 for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True)
             )
-        found.magnitude[:] = [abs(step) * magnitude for step in steps]
+        found.magnitude[:] = [size * magnitude for size in sizes]
 
     def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
         """All coordinates after a step along a direction."""
@@ -588,8 +588,7 @@ def _region_weights(part: Part, tensor: Tensor) -> NDArray[np.float64]:
 def _norm(values: NDArray[np.floating]) -> float:
     """2-norm without overflow or underflow."""
     if values.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            squares = float(np.dot(values, values))
+        squares = float(np.vdot(values, values))  # unlike dot, it does not warn of an overflow
         if 1e-200 < squares < 1e200:
             return math.sqrt(squares)
     top = float(np.max(np.abs(values), initial=0.0))

@@ -46,7 +46,7 @@ def sources(roots: Iterable[tuple[str, Any]]) -> list[Source]:
 
 
 def _search(roots: Iterable[tuple[str, Any]]) -> Iterator[Source]:
-    for name, thing in walk(roots, DEPTH, MOST, stop=lambda thing: _source(thing, "") is not None):
+    for name, thing in walk(roots, DEPTH, MOST, stop=lambda thing: isinstance(thing, _SOURCES)):
         source = _source(thing, name)
         if source is not None:
             yield source
