@@ -195,10 +195,10 @@ class _Workers:
         self._own: Any = None
 
     def __enter__(self) -> Mapper | None:
-        from concurrent.futures import ProcessPoolExecutor
-
         if self._given is None or self._given == 1:
             return None
+        from concurrent.futures import ProcessPoolExecutor  # it takes longer to load than all of this
+
         if isinstance(self._given, int):
             from multiprocessing import get_context
 

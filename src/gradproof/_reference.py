@@ -160,13 +160,14 @@ def residuals(samples: Samples, cost: Any) -> NDArray[np.float64]:
 
 
 def _pairs(steps: Sequence[float], samples: Samples, cost: Any) -> list[Pair]:
-    residual = residuals(samples, cost).tolist()
-    rounded = zip(samples.costs.tolist(), samples.magnitude.tolist(), strict=True)
-    size = [max(abs(float(value)), DOT_ROUNDING * magnitude) for value, magnitude in rounded]
-    return [
-        Pair(step, residual[2 * i], residual[2 * i + 1], max(size[2 * i], size[2 * i + 1]))
-        for i, step in enumerate(steps)
-    ]
+    residual, costs, magnitude = residuals(samples, cost).tolist(), samples.costs.tolist(), samples.magnitude.tolist()
+    found = []
+    for i, step in enumerate(steps):
+        plus, minus = 2 * i, 2 * i + 1
+        rounded = DOT_ROUNDING * max(magnitude[plus], magnitude[minus])
+        size = float(max(abs(costs[plus]), abs(costs[minus]), rounded))
+        found.append(Pair(step, residual[plus], residual[minus], size))
+    return found
 
 
 def _advance(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.arrays import ArrayProblem, Point
+from gradproof._adapters.arrays import ArrayProblem, Point, keep_memory
 from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.foreign import Foreign
@@ -112,11 +112,16 @@ class Session:
         """The same session with randomness standing still."""
         return replace(self, frozen=self.start)
 
-    def evaluate(self, work: NDArray[Any], values: list[Any] | None = None) -> Any:
+    def evaluate(self, work: NDArray[Any]) -> Any:
         """The cost beside the point; NaN where it has none."""
+        with np.errstate(all="ignore"):
+            return self.value(self.caller.present(work))
+
+    def value(self, values: list[Any]) -> Any:
+        """The same for so many leaves, by a caller that has silenced NumPy's warnings."""
         if self.frozen is not None:
             self.frozen.restore()
-        return self.caller.evaluate(work, values)
+        return self.caller.value(values)
 
     def at_point(self, theta: NDArray[Any]) -> Any:
         """The cost at a point where it must be finite."""
@@ -211,7 +216,9 @@ class Session:
             self.frozen.restore()
         work = theta.copy()
         try:
-            caller = replace(self.caller, live=self.caller.live and not takes_parameters(grads))
+            caller = self.caller
+            if caller.live and takes_parameters(grads):
+                caller = replace(caller, live=False)
             found = (
                 grads(self.call.params, *self.caller.args, **dict(self.caller.options or {}))
                 if self.caller.live and not caller.live
@@ -279,10 +286,9 @@ class _Stage:
         return self._presented.kept
 
     def cost(self) -> Any:
-        work = self._presented.work
         if self._session.rows:
-            return self._session.evaluate_many(work)
-        return self._session.evaluate(work, self._presented.values())
+            return self._session.evaluate_many(self._presented.work)
+        return self._session.value(self._presented.values())
 
 
 def open_session(call: Call) -> Session:
@@ -300,8 +306,8 @@ def open_session(call: Call) -> Session:
             "setting up the check", "`grads`", "the claimed gradient", "None",
             "NumPy has no reverse mode of its own: pass the gradient, or a function that computes it.",
         )  # fmt: skip
-    live = not takes_parameters(call.cost)
-    root = "params" if live else argument_name(call.cost)
+    name = argument_name(call.cost)
+    live, root = name is None, name or "params"
     structure = Structure.of(call.params, root) if call.foreign is None else call.foreign.structure
     if not structure.leaves:
         got, todo = f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to."
@@ -333,6 +339,7 @@ def open_session(call: Call) -> Session:
     )
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
+    keep_memory(theta.nbytes)
     found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
     if call.foreign is not None:
         found = [*found, *call.foreign.sources]

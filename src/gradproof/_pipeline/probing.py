@@ -134,10 +134,12 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
 
 def _hidden(work: Work, tensors: Sequence[TensorReport]) -> list[Finding]:
     """Mistakes in a regulariser that parameters of zero hide."""
+    if not work.session.call.options:
+        return []
     parts = [(t.offset, t.offset + t.size) for t in work.session.tensors]
     zero = [i for i, (first, end) in enumerate(parts) if end > first and not np.any(work.session.theta[first:end])]
     sound = [i for i in zero if tensors[i].verdict is Verdict.CORRECT]
-    if not sound or not work.session.call.options:
+    if not sound:
         return []
     from gradproof._pipeline.hidden import regulariser_at_zero  # only where something is zero
 
