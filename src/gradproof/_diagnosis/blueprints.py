@@ -1,0 +1,285 @@
+"""Which networks the parameters and the data may belong to: layers with norms, skips, tables, and layers used again.
+
+The decision behind it: shapes and the order of the tensors say what a layer is made of; what they leave open (which
+norm, which activation, where a skip goes) is tried, the usual first, and believed only where the gradient is the one
+that was measured.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradproof._diagnosis import operations
+from gradproof._diagnosis.activations import IDENTITY, PLAIN, Activation, activations
+from gradproof._diagnosis.case import Case
+from gradproof._diagnosis.dense import columns, labels
+from gradproof._diagnosis.graph import Graph, Making
+from gradproof._diagnosis.operations import Norm
+
+Array = NDArray[Any]
+#: What is added to a variance, where the options say nothing.
+EPSILONS = (1e-5, 1e-8, 1e-6, 1e-3, 1e-12, 0.0)
+#: Networks that are tried, and multiplications that one may take.
+TRIES, WORK = 4_000, 2e6
+#: Uses of one square layer that are tried.
+USES = (2, 3)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer.
+
+    Attributes:
+        number: the user's number of it, or its place.
+        weight: its matrix; -1 for a gain of the inputs.
+        bias: what is added; -1 for none.
+        gamma: the gain of its norm; -1 for none.
+        beta: the shift of its norm; -1 for none.
+        turned: whether the matrix is stored (inputs, outputs).
+        table: whether the matrix is a table whose rows are looked up.
+    """
+
+    number: int
+    weight: int
+    bias: int = -1
+    gamma: int = -1
+    beta: int = -1
+    turned: bool = True
+    table: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network.
+
+    Attributes:
+        blocks: its layers from input to output.
+        acts: the activations of the hidden ones, in that order, tables and gains of inputs left out.
+        norms: how each block with a gain is normalised, by place.
+        skips: places of blocks whose input is added to their output.
+        uses: how often each block is applied, where that is more than once, by place.
+        over: what is done with the rows of a table: "mean", "sum" or "beside".
+    """
+
+    blocks: tuple[Block, ...]
+    acts: tuple[Activation, ...]
+    norms: tuple[tuple[int, Norm], ...] = ()
+    skips: frozenset[int] = frozenset()
+    uses: tuple[tuple[int, int], ...] = ()
+    over: str = "mean"
+
+
+def graphs(case: Case) -> Iterator[Graph]:
+    """Graphs of the whole batch, the usual ones first."""
+    m = case.lab.examples
+    for blocks in _read(case):
+        last, first = blocks[-1], blocks[0]
+        outputs = _shape(case, last)[1]
+        for k, X in _inputs(case, first, _width(case, blocks)):
+            known = list(labels(case, range(m), outputs, k))
+            if not known or m * sum(case.tensors[b.weight].size for b in blocks if b.weight >= 0) > WORK:
+                continue
+            for plan in islice(_plans(case, blocks), TRIES):
+                made = _made(case, plan, X)
+                if made is not None:
+                    yield from (made.done(Y.T) for Y in known)
+
+
+def _read(case: Case) -> Iterator[tuple[Block, ...]]:
+    """The layers as names and order tell them, once for each way in which matrices may be stored."""
+    for turned in (True, False):
+        for before in (True, False):
+            blocks: list[Block] = []
+            for place, layer in enumerate(case.layers, 1):
+                number = int(layer.key) if layer.key.isdigit() else place
+                if not _add(case, blocks, layer.tensors, number, turned, before):
+                    break
+            else:
+                if len(blocks) > 1 and _fits(case, blocks):
+                    yield _with_table(case, blocks)
+            if not any(len(layer.tensors) > 3 for layer in case.layers):
+                break
+
+
+def _add(case: Case, blocks: list[Block], group: Sequence[int], number: int, turned: bool, before: bool) -> bool:
+    """One more layer from a group of tensors; False where they make none. ``before``: a bias comes before the norm's."""
+    if any(case.tensors[i].complex for i in group):
+        return False
+    thick = [i for i in group if len(case.tensors[i].shape) == 2 and _axes(case, i) == 2]
+    flat = [i for i in group if i not in thick and _axes(case, i) <= 1]
+    if len(thick) + len(flat) < len(group) or len(thick) > 1:
+        return False
+    block = Block(number, thick[0] if thick else -1, turned=turned)
+    if thick:
+        units = _shape(case, block)[1]
+        if any(case.tensors[i].size != units for i in flat) or len(flat) > 3:
+            return False
+        if len(flat) == 3:
+            b, gamma, beta = flat if before else (flat[2], flat[0], flat[1])
+            block = replace(block, bias=b, gamma=gamma, beta=beta)
+        elif len(flat) == 2:
+            block = replace(block, gamma=flat[0], beta=flat[1])
+        elif flat:
+            block = replace(block, bias=flat[0])
+    elif len(flat) == 1:
+        # A gain of the inputs, wherever it is listed.
+        blocks.insert(0, replace(block, gamma=flat[0]))
+        return True
+    elif len(flat) == 2 and blocks and blocks[-1].gamma < 0 and blocks[-1].weight >= 0:
+        units = _shape(case, blocks[-1])[1]
+        if any(case.tensors[i].size != units for i in flat):
+            return False
+        blocks[-1] = replace(blocks[-1], gamma=flat[0], beta=flat[1])
+        return True
+    else:
+        return False
+    blocks.append(block)
+    return True
+
+
+def _axes(case: Case, tensor: int) -> int:
+    return sum(n > 1 for n in case.tensors[tensor].shape)
+
+
+def _shape(case: Case, block: Block) -> tuple[int, int]:
+    """Inputs and outputs of a block."""
+    if block.weight < 0:
+        size = case.tensors[block.gamma].size
+        return size, size
+    rows, columns_ = case.tensors[block.weight].shape
+    return (rows, columns_) if block.turned or block.table else (columns_, rows)
+
+
+def _fits(case: Case, blocks: Sequence[Block]) -> bool:
+    if sum(block.weight < 0 for block in blocks) > 1 or blocks[-1].weight < 0:
+        return False
+    sizes = [_shape(case, block) for block in blocks]
+    known = range(1, len(sizes)) if not _looked_up(case, blocks[0]) else range(2, len(sizes))
+    return all(sizes[k][0] == sizes[k - 1][1] for k in known)
+
+
+def _looked_up(case: Case, block: Block) -> bool:
+    """Whether the first matrix may be a table: no biases, and whole numbers in the data that count its rows."""
+    if block.weight < 0 or block.bias >= 0 or block.gamma >= 0:
+        return False
+    return any(True for _ in _numbers(case, case.tensors[block.weight].shape[0]))
+
+
+def _with_table(case: Case, blocks: list[Block]) -> tuple[Block, ...]:
+    if _looked_up(case, blocks[0]):
+        return (replace(blocks[0], table=True), *blocks[1:])
+    return tuple(blocks)
+
+
+def _numbers(case: Case, rows: int) -> Iterator[tuple[int, Array]]:
+    """Whole numbers below a number of rows, (examples, positions), with their place in the data."""
+    m = case.lab.examples
+    parts = [case.lab.batch([e]) for e in range(m)]
+    for k, first in enumerate(parts[0]):
+        if np.asarray(first).dtype.kind in "iu" and np.size(first) and len({np.size(part[k]) for part in parts}) == 1:
+            found = np.stack([np.ravel(part[k]) for part in parts])
+            if found.min() >= 0 and found.max() < rows:
+                yield k, found
+
+
+def _width(case: Case, blocks: Sequence[Block]) -> int:
+    return _shape(case, blocks[0])[0]
+
+
+def _inputs(case: Case, first: Block, width: int) -> Iterator[tuple[int, Array]]:
+    """What the first block gets, (examples, ...), with its place in the data."""
+    if first.table:
+        yield from _numbers(case, width)
+        return
+    for k, found in columns(case, range(case.lab.examples), width):
+        yield k, found.T
+
+
+def _plans(case: Case, blocks: tuple[Block, ...]) -> Iterator[Plan]:
+    """What shapes and order leave open, the usual first."""
+    hidden = [k for k, block in enumerate(blocks[:-1]) if block.weight >= 0 and not block.table]
+    normed = [k for k, block in enumerate(blocks) if block.weight >= 0 and block.gamma >= 0]
+    every = activations(case.lab.options)
+    square = [k for k in hidden if len(set(_shape(case, blocks[k]))) == 1]
+    again = [k for k in square if blocks[k].gamma < 0 and len(hidden) <= 2]
+    overs = ("mean", "sum", "beside") if blocks[0].table else ("",)
+    uses: list[tuple[tuple[int, int], ...]] = [(), *(((k, n),) for k in again for n in USES)]
+    skips = list(dict.fromkeys([frozenset[int](), frozenset(square), *(frozenset({k}) for k in square)]))
+    for use, eps, act, kinds, skip, over in product(
+        uses, _epsilons(case) if normed else (0.0,), every, product((0, 1), repeat=len(normed)), skips, overs
+    ):
+        if not (use and skip) and (use or normed or blocks[0].table or blocks[0].weight < 0):
+            norms = tuple((k, Norm(axis, eps)) for k, axis in zip(normed, kinds, strict=True))
+            yield Plan(blocks, (act,) * len(hidden), norms, skip, use, over)
+    if len(hidden) in (2, 3) and not normed and (blocks[0].table or blocks[0].weight < 0):
+        for acts in product(PLAIN[:4], repeat=len(hidden)):
+            if len(set(acts)) > 1:
+                yield from (Plan(blocks, acts, over=over) for over in overs)
+
+
+def _epsilons(case: Case) -> tuple[float, ...]:
+    own = [
+        float(value)
+        for value in case.lab.options.values()
+        if isinstance(value, float | np.floating) and 0.0 < value < 0.5
+    ]
+    return tuple(dict.fromkeys((*sorted(own), *EPSILONS)))
+
+
+def _made(case: Case, plan: Plan, X: Array) -> Making | None:
+    """The forward pass of a plan; None where the sizes do not fit or it overflows."""
+    making = Making()
+    at, acts = -1, iter(plan.acts)
+    norms, uses = dict(plan.norms), dict(plan.uses)
+    first = plan.blocks[0]
+    if not first.table:
+        at = making.add(operations.Node("data", "X", 0, X))
+    with np.errstate(all="ignore"):
+        for k, block in enumerate(plan.blocks):
+            tensors = _parameters(case, making, block)
+            if block.table:
+                at = operations.rows(making, tensors["weight"], X, block.number, over=plan.over)
+                continue
+            if block.weight < 0:
+                at = operations.gain(making, at, tensors["gamma"], 0, "the scaled X")
+                continue
+            if making.value(at).shape[1] != _shape(case, block)[0]:
+                return None
+            act = next(acts) if k + 1 < len(plan.blocks) else IDENTITY
+            for use in range(uses.get(k, 1)):
+                entry = at
+                at = _block(making, block, tensors, norms.get(k), (at, use))
+                if k + 1 < len(plan.blocks):
+                    at = operations.activation(making, at, act, block.number)
+                    if k in plan.skips:
+                        at = operations.total(making, at, entry, block.number, f"A{block.number} with its skip")
+    return making if np.all(np.abs(making.value(at)) < 1e30) else None
+
+
+def _parameters(case: Case, making: Making, block: Block) -> dict[str, int]:
+    """The nodes of a block's parameters."""
+    found = {}
+    for role in ("weight", "bias", "gamma", "beta"):
+        i: int = getattr(block, role)
+        if i >= 0:
+            value = case.thetas[i] if role == "weight" else np.ravel(case.thetas[i])
+            found[role] = operations.parameter(making, i, case.tensors[i].name, block.number, value)
+    return found
+
+
+def _block(making: Making, block: Block, tensors: dict[str, int], how: Norm | None, start: tuple[int, int]) -> int:
+    """A layer up to its activation."""
+    at, use = start
+    name = f"Z{block.number}" + (f" of use {use + 1}" if use else "")
+    at = operations.product(making, at, tensors["weight"], block.turned, block.number)
+    if "bias" in tensors:
+        at = operations.shift(making, at, tensors["bias"], block.number, name)
+    if how is not None:
+        at = operations.norm(making, at, how, block.number)
+        at = operations.gain(making, at, tensors["gamma"], block.number, f"gamma times the normalised {name}")
+        at = operations.shift(making, at, tensors["beta"], block.number, f"{name} after its norm")
+    return at
