@@ -252,11 +252,12 @@ def _made(case: Case, plan: Plan, X: Array) -> Making | None:
             act = next(acts) if k + 1 < len(plan.blocks) else IDENTITY
             for use in range(uses.get(k, 1)):
                 entry = at
-                at = _block(making, block, tensors, norms.get(k), (at, use))
+                named = f"{block.number}" + (f" of use {use + 1}" if uses.get(k, 1) > 1 else "")
+                at = _block(making, block, tensors, norms.get(k), (at, named))
                 if k + 1 < len(plan.blocks):
-                    at = operations.activation(making, at, act, block.number)
+                    at = operations.activation(making, at, act, block.number, f"A{named}")
                     if k in plan.skips:
-                        at = operations.total(making, at, entry, block.number, f"A{block.number} with its skip")
+                        at = operations.total(making, at, entry, block.number, f"A{named} with its skip")
     return making if np.all(np.abs(making.value(at)) < 1e30) else None
 
 
@@ -271,15 +272,15 @@ def _parameters(case: Case, making: Making, block: Block) -> dict[str, int]:
     return found
 
 
-def _block(making: Making, block: Block, tensors: dict[str, int], how: Norm | None, start: tuple[int, int]) -> int:
+def _block(making: Making, block: Block, tensors: dict[str, int], how: Norm | None, start: tuple[int, str]) -> int:
     """A layer up to its activation."""
-    at, use = start
-    name = f"Z{block.number}" + (f" of use {use + 1}" if use else "")
+    at, named = start
+    name = f"Z{named}"
     at = operations.product(making, at, tensors["weight"], block.turned, block.number)
     if "bias" in tensors:
         at = operations.shift(making, at, tensors["bias"], block.number, name)
     if how is not None:
-        at = operations.norm(making, at, how, block.number)
+        at = operations.norm(making, at, how, block.number, f"the normalised {name}")
         at = operations.gain(making, at, tensors["gamma"], block.number, f"gamma times the normalised {name}")
         at = operations.shift(making, at, tensors["beta"], block.number, f"{name} after its norm")
     return at

@@ -4,6 +4,7 @@ Norms: with n = (x - mean) / s and s = sqrt(mean of (x - mean)^2 + eps), the der
 (d - mean(d) - n mean(d n)) / s (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167, section 3, rearranged).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,26 @@ class Normed:
     deviation: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """The steps back through an operation that is linear in its input and in its parameter.
+
+    Attributes:
+        to_input: from what came back and the parameter as stored.
+        to_weight: from the input and what came back.
+    """
+
+    to_input: Callable[[Array, Array], Array]
+    to_weight: Callable[[Array, Array], Array]
+
+
+def linear(making: Making, kind: str, name: str, layer: int, value: Array, inputs: tuple[int, int], how: Linear) -> int:
+    """A node with a parameter as its second input."""
+    x, weight = (making.value(i) for i in inputs)
+    backs = (lambda d: how.to_input(d, weight), lambda d: how.to_weight(x, d))
+    return making.add(Node(kind, name, layer, value, inputs, backs, about=how))
+
+
 def parameter(making: Making, tensor: int, name: str, layer: int, value: Array) -> int:
     """A parameter, the same node each time that it is used."""
     if tensor not in making.parameters:
@@ -51,46 +72,52 @@ def parameter(making: Making, tensor: int, name: str, layer: int, value: Array) 
 
 def product(making: Making, x: int, weight: int, turned: bool, layer: int) -> int:
     """Rows times weights; ``turned`` where these are stored (inputs, outputs)."""
-    X, stored = making.value(x), making.value(weight)
-    W = stored if turned else stored.T
-
-    def to_weight(d: Array) -> Array:
-        made = X.T @ d
-        return np.asarray(made if turned else made.T)
-
-    value = X @ W
-    name = f"what {making.nodes[weight].name} makes"
-    return making.add(
-        Node("product", name, layer, value, (x, weight), (lambda d: np.asarray(d @ W.T), to_weight), about=turned)
+    X, W = making.value(x), making.value(weight)
+    how = Linear(
+        lambda d, W: np.asarray(d @ (W.T if turned else W)),
+        lambda X, d: np.asarray(X.T @ d if turned else d.T @ X),
     )
+    name = f"what {making.nodes[weight].name} makes"
+    return linear(making, "product", name, layer, X @ (W if turned else W.T), (x, weight), how)
+
+
+def _over_channels(array: Array, ndim: int) -> Array:
+    """One number a unit, or a channel of an image, to be added to or multiplied with."""
+    return array.reshape(-1, *([1] * (ndim - 2)))
+
+
+def _summed(array: Array) -> Array:
+    """Over everything but units, or channels."""
+    return np.asarray(array.sum(axis=tuple(k for k in range(array.ndim) if k != 1)))
 
 
 def shift(making: Making, x: int, bias: int, layer: int, name: str) -> int:
-    """Adds one number a unit."""
-    value = making.value(x) + making.value(bias)
-    return making.add(
-        Node("shift", name, layer, value, (x, bias), (lambda d: d, lambda d: np.asarray(d.sum(axis=0))))
-    )
-
-
-def gain(making: Making, x: int, scale: int, layer: int, name: str) -> int:
-    """Multiplies by one number a unit."""
-    X, by = making.value(x), making.value(scale)
-    return making.add(
-        Node(
-            "gain", name, layer, X * by, (x, scale),
-            (lambda d: np.asarray(d * by), lambda d: np.asarray((d * X).sum(axis=0))),
-        )
+    """Adds one number a unit, or a channel."""
+    X = making.value(x)
+    value = X + _over_channels(making.value(bias), X.ndim)
+    return linear(
+        making, "shift", name, layer, value, (x, bias), Linear(lambda d, by: d, lambda X, d: _summed(d))
     )  # fmt: skip
 
 
-def norm(making: Making, x: int, how: Norm, layer: int) -> int:
+def gain(making: Making, x: int, scale: int, layer: int, name: str) -> int:
+    """Multiplies by one number a unit, or a channel."""
+    X = making.value(x)
+    how = Linear(
+        lambda d, by: np.asarray(d * _over_channels(by, d.ndim)), lambda X, d: _summed(np.asarray(d * X))
+    )  # fmt: skip
+    return linear(
+        making, "gain", name, layer, X * _over_channels(making.value(scale), X.ndim), (x, scale), how
+    )  # fmt: skip
+
+
+def norm(making: Making, x: int, how: Norm, layer: int, name: str) -> int:
     """Zero mean and unit variance along an axis."""
     value, deviation = normalised(making.value(x), how)
     known = Normed(how, deviation)
     return making.add(
         Node(
-            "norm", f"the normalised Z{layer}", layer, value, (x,),
+            "norm", name, layer, value, (x,),
             (lambda d: through_norm(d, value, deviation, how.axis),), about=known,
         )
     )  # fmt: skip
@@ -113,12 +140,12 @@ def through_norm(
     return np.asarray(left / deviation)
 
 
-def activation(making: Making, x: int, act: Activation, layer: int) -> int:
+def activation(making: Making, x: int, act: Activation, layer: int, name: str) -> int:
     """An elementwise function."""
     slope = act.slope(making.value(x))
     return making.add(
         Node(
-            "activation", f"A{layer}", layer, act.value(making.value(x)), (x,),
+            "activation", name, layer, act.value(making.value(x)), (x,),
             (lambda d: np.asarray(d * slope),), about=act,
         )
     )  # fmt: skip

@@ -81,7 +81,7 @@ def _with(case: Case, graph: Graph, loss: Loss, delta: Array) -> Recognised | No
         return None
     x = graph.nodes[graph.nodes[last].inputs[0]].value
     tensor = graph.nodes[graph.nodes[last].inputs[1]].tensor
-    term = x.T @ delta if graph.nodes[last].about else (x.T @ delta).T
+    term = graph.nodes[last].about.to_weight(x, delta)
     if not np.any(term) or len(graph.users(graph.parameters[tensor])) > 1:
         return None
     found = coefficients(case, tensor, term)

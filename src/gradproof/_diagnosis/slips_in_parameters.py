@@ -9,6 +9,7 @@ import numpy as np
 
 from gradproof._diagnosis.graph import Array, Edge, Flow, Graph, Node, Swap
 from gradproof._diagnosis.graph_slip import GraphSlip, cached, nothing, twice
+from gradproof._diagnosis.operations import Linear
 from gradproof._diagnosis.recognised import Recognised
 
 def slips(known: Recognised) -> Iterator[GraphSlip]:
@@ -25,29 +26,21 @@ def slips(known: Recognised) -> Iterator[GraphSlip]:
     yield from _uses(graph)
 
 
-def _made(graph: Graph, edge: Edge, x: Array) -> Callable[[Array], Array]:
-    """What the operation would hand to its parameter if it had got other inputs."""
-    node = graph.nodes[edge.node]
-    if node.kind == "product":
-        return lambda d: np.asarray(x.T @ d if node.about else (x.T @ d).T)
-    return lambda d: np.asarray((d * x).sum(axis=0))
-
-
 def _another_input(graph: Graph, edge: Edge) -> Iterator[GraphSlip]:
     node = graph.nodes[edge.node]
-    if node.kind not in ("product", "gain"):
+    if node.kind == "shift" or not isinstance(node.about, Linear):
         return
     wanted, tensor = graph.nodes[node.inputs[0]], graph.nodes[node.inputs[1]]
     for _, other in cached(graph, wanted):
         yield GraphSlip(
-            "wrong-cache", f"{other.name} for {wanted.name}", {edge: _made_of(_made(graph, edge, other.value))},
+            "wrong-cache", f"{other.name} for {wanted.name}", {edge: _of_input(node.about, other.value)},
             f"The gradient of {tensor.name} is computed with {other.name} where {wanted.name} belongs.",
             f"Use {wanted.name}, what {tensor.name} met in the forward pass.",
         )  # fmt: skip
     for slope in _slopes(graph, wanted):
         yield GraphSlip(
             "wrong-cache", "the derivative of an activation for the activation",
-            {edge: _made_of(_made(graph, edge, slope))},
+            {edge: _of_input(node.about, slope)},
             f"The gradient of {tensor.name} is computed with the derivative of an activation where {wanted.name} "
             "belongs.",
             f"Use {wanted.name}, what {tensor.name} met in the forward pass.",
@@ -60,8 +53,8 @@ def _slopes(graph: Graph, like: Node) -> Iterator[Array]:
             yield node.about.slope(graph.nodes[node.inputs[0]].value)
 
 
-def _made_of(make: Callable[[Array], Array]) -> Swap:
-    return lambda goes, came, flow: make(came)
+def _of_input(how: Linear, x: Array) -> Swap:
+    return lambda goes, came, flow: how.to_weight(x, came)
 
 
 def _another_error(graph: Graph, edge: Edge) -> Iterator[GraphSlip]:

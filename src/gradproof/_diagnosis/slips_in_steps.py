@@ -12,7 +12,7 @@ import numpy as np
 from gradproof._diagnosis.activations import PLAIN, Activation, activations
 from gradproof._diagnosis.graph import Array, Edge, Node, Swap
 from gradproof._diagnosis.graph_slip import GraphSlip, cached
-from gradproof._diagnosis.operations import Norm, Normed, normalised, through_norm
+from gradproof._diagnosis.operations import Linear, Norm, Normed, normalised, through_norm
 from gradproof._diagnosis.recognised import Recognised
 
 
@@ -20,7 +20,7 @@ def slips(known: Recognised) -> Iterator[GraphSlip]:
     """All slips in steps back."""
     for n, node in enumerate(known.graph.nodes):
         match node.kind:
-            case "product":
+            case "product" | "convolution":
                 yield from _through_weights(known, n)
             case "gain":
                 yield from _through_gain(known, n)
@@ -35,50 +35,59 @@ def _through_weights(known: Recognised, n: int) -> Iterator[GraphSlip]:
     x, weight = graph.nodes[node.inputs[0]], graph.nodes[node.inputs[1]]
     if x.kind == "data":
         return
-    W = weight.value if node.about else weight.value.T
+    how, W = node.about, weight.value
     edge, at = Edge(n, 0), f"The step back through {weight.name} to {x.name}"
-    if W.shape[0] == W.shape[1] and not np.array_equal(W, W.T):
+    if W.shape[0] == W.shape[1] and not np.array_equal(W, W.swapaxes(0, 1)):
         yield GraphSlip(
-            "transposed", "W for its transpose in the step back", {edge: _by(W.T)},
+            "transposed", "W for its transpose in the step back", {edge: _by(how, W.swapaxes(0, 1))},
             f"{at} multiplies by {weight.name} the wrong way round.", f"Multiply by the transpose of {weight.name}.",
             kind="transposed",
+        )  # fmt: skip
+    if W.ndim > 2:
+        yield GraphSlip(
+            "permuted", "kernel not turned by 180 degrees in the step back", {edge: _by(how, W[..., ::-1, ::-1])},
+            f"{at} takes {weight.name} as it is where the kernel turned by 180 degrees belongs, or turns it twice.",
+            f"Convolve what has come back with {weight.name} turned along both of its last axes.", kind="permuted",
+            also=("transposed",),
         )  # fmt: skip
     decay = known.decays.get(weight.tensor, 0.0)
     for part, c in (("", decay), (" (its L2 term left out)", 0.0)):
         yield GraphSlip(
-            "early-update", "", {edge: _less_gradient(x.value, W, c)},
+            "early-update", "", {edge: _less_gradient(how, x.value, W, c)},
             f"{at} uses {weight.name} after it was updated with a learning rate of {{fitted}}{part}.",
             "Compute all gradients first, and update the parameters after that.", fitted="learning rate",
             kind=f"early-update{part}",
         )  # fmt: skip
         yield GraphSlip(
             "wrong-cache", f"the gradient of {weight.name} for {weight.name} in the step back",
-            {edge: _by_gradient(x.value, W, c)},
+            {edge: _by_gradient(how, x.value, W, c)},
             f"{at} takes the gradient of {weight.name}{part} where {weight.name} itself belongs.",
             f"Multiply by {weight.name}.",
         )  # fmt: skip
     for i in graph.parameters.values():
         other = graph.nodes[i]
-        for M, words in ((other.value, other.name), (other.value.T, f"the transpose of {other.name}")):
-            if other is not weight and M.shape == W.shape:
+        if other is weight or other.value.ndim != W.ndim:
+            continue
+        for M, words in ((other.value, other.name), (other.value.swapaxes(0, 1), f"the transpose of {other.name}")):
+            if M.shape == W.shape:
                 yield GraphSlip(
-                    "wrong-cache", f"{words} for {weight.name} in the step back", {edge: _by(M)},
+                    "wrong-cache", f"{words} for {weight.name} in the step back", {edge: _by(how, M)},
                     f"{at} takes {words} where {weight.name} belongs.", f"Multiply by {weight.name}.",
                 )  # fmt: skip
 
 
-def _by(W: Array) -> Swap:
-    """Back through other weights, (inputs, outputs)."""
-    return lambda goes, came, flow: np.asarray(came @ W.T)
+def _by(how: Linear, W: Array) -> Swap:
+    """Back through other weights."""
+    return lambda goes, came, flow: how.to_input(came, W)
 
 
-def _by_gradient(x: Array, W: Array, decay: float) -> Swap:
-    return lambda goes, came, flow: np.asarray(came @ (x.T @ came + decay * W).T)
+def _by_gradient(how: Linear, x: Array, W: Array, decay: float) -> Swap:
+    return lambda goes, came, flow: how.to_input(came, how.to_weight(x, came) + decay * W)
 
 
-def _less_gradient(x: Array, W: Array, decay: float) -> Swap:
+def _less_gradient(how: Linear, x: Array, W: Array, decay: float) -> Swap:
     """After a step with a rate of 1; smaller ones are made in part."""
-    return lambda goes, came, flow: np.asarray(goes - came @ (x.T @ came + decay * W).T)
+    return lambda goes, came, flow: goes - how.to_input(came, how.to_weight(x, came) + decay * W)
 
 
 def _through_gain(known: Recognised, n: int) -> Iterator[GraphSlip]:
@@ -94,7 +103,7 @@ def _through_gain(known: Recognised, n: int) -> Iterator[GraphSlip]:
     )  # fmt: skip
     for power, words in ((1, "twice"), (-2, "by division")):
         yield GraphSlip(
-            "upstream", f"{scale.name} {words}", {Edge(n, 0): _times(scale.value**power)},
+            "upstream", f"{scale.name} {words}", {Edge(n, 0): _by(node.about, scale.value ** (power + 1))},
             f"{at} applies {scale.name} {words}: everything below is wrong.", f"Multiply by {scale.name} once.",
             kind=f"gain {words}",
         )  # fmt: skip
