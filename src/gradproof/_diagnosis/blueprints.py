@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._diagnosis import operations
+from gradproof._diagnosis import images, operations
 from gradproof._diagnosis.activations import IDENTITY, PLAIN, Activation, activations
 from gradproof._diagnosis.case import Case
 from gradproof._diagnosis.dense import columns, labels
 from gradproof._diagnosis.graph import Graph, Making
+from gradproof._diagnosis.images import Pool
 from gradproof._diagnosis.operations import Norm
 
 Array = NDArray[Any]
@@ -25,6 +26,8 @@ Array = NDArray[Any]
 EPSILONS = (1e-5, 1e-8, 1e-6, 1e-3, 1e-12, 0.0)
 #: Networks that are tried, and multiplications that one may take.
 TRIES, WORK = 4_000, 2e6
+#: Windows that are tried after a convolution.
+POOLS = (Pool("max", 2, 2), Pool("max", 2, 1), Pool("mean", 2, 2), Pool("max", 3, 2), Pool("mean", 2, 1))
 #: Uses of one square layer that are tried.
 USES = (2, 3)
 
@@ -41,6 +44,7 @@ class Block:
         beta: the shift of its norm; -1 for none.
         turned: whether the matrix is stored (inputs, outputs).
         table: whether the matrix is a table whose rows are looked up.
+        image: whether the weights are kernels over images.
     """
 
     number: int
@@ -50,6 +54,7 @@ class Block:
     beta: int = -1
     turned: bool = True
     table: bool = False
+    image: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Plan:
         skips: places of blocks whose input is added to their output.
         uses: how often each block is applied, where that is more than once, by place.
         over: what is done with the rows of a table: "mean", "sum" or "beside".
+        images: the rim of zeros and the windows of each block with kernels, in that order.
     """
 
     blocks: tuple[Block, ...]
@@ -71,6 +77,7 @@ class Plan:
     skips: frozenset[int] = frozenset()
     uses: tuple[tuple[int, int], ...] = ()
     over: str = "mean"
+    images: tuple[tuple[int, Pool | None], ...] = ()
 
 
 def graphs(case: Case) -> Iterator[Graph]:
@@ -83,7 +90,7 @@ def graphs(case: Case) -> Iterator[Graph]:
             known = list(labels(case, range(m), outputs, k))
             if not known or m * sum(case.tensors[b.weight].size for b in blocks if b.weight >= 0) > WORK:
                 continue
-            for plan in islice(_plans(case, blocks), TRIES):
+            for plan in islice(_plans(case, blocks, X.shape[2:]), TRIES):
                 made = _made(case, plan, X)
                 if made is not None:
                     yield from (made.done(Y.T) for Y in known)
@@ -109,11 +116,12 @@ def _add(case: Case, blocks: list[Block], group: Sequence[int], number: int, tur
     """One more layer from a group of tensors; False where they make none. ``before``: a bias comes before the norm's."""
     if any(case.tensors[i].complex for i in group):
         return False
-    thick = [i for i in group if len(case.tensors[i].shape) == 2 and _axes(case, i) == 2]
+    kernels = [i for i in group if len(case.tensors[i].shape) == 4]
+    thick = kernels or [i for i in group if len(case.tensors[i].shape) == 2 and _axes(case, i) == 2]
     flat = [i for i in group if i not in thick and _axes(case, i) <= 1]
     if len(thick) + len(flat) < len(group) or len(thick) > 1:
         return False
-    block = Block(number, thick[0] if thick else -1, turned=turned)
+    block = Block(number, thick[0] if thick else -1, turned=turned, image=bool(kernels))
     if thick:
         units = _shape(case, block)[1]
         if any(case.tensors[i].size != units for i in flat) or len(flat) > 3:
@@ -150,6 +158,9 @@ def _shape(case: Case, block: Block) -> tuple[int, int]:
     if block.weight < 0:
         size = case.tensors[block.gamma].size
         return size, size
+    if block.image:
+        filters, channels, *_ = case.tensors[block.weight].shape
+        return channels, filters
     rows, columns_ = case.tensors[block.weight].shape
     return (rows, columns_) if block.turned or block.table else (columns_, rows)
 
@@ -158,13 +169,16 @@ def _fits(case: Case, blocks: Sequence[Block]) -> bool:
     if sum(block.weight < 0 for block in blocks) > 1 or blocks[-1].weight < 0:
         return False
     sizes = [_shape(case, block) for block in blocks]
-    known = range(1, len(sizes)) if not _looked_up(case, blocks[0]) else range(2, len(sizes))
-    return all(sizes[k][0] == sizes[k - 1][1] for k in known)
+    kernels = [block.image for block in blocks]
+    if kernels != sorted(kernels, reverse=True) or kernels[-1] or (kernels[0] and any(b.gamma >= 0 for b in blocks)):
+        return False
+    free = {1} if _looked_up(case, blocks[0]) else {sum(kernels)} if kernels[0] else set()
+    return all(sizes[k][0] == sizes[k - 1][1] for k in range(1, len(sizes)) if k not in free)
 
 
 def _looked_up(case: Case, block: Block) -> bool:
     """Whether the first matrix may be a table: no biases, and whole numbers in the data that count its rows."""
-    if block.weight < 0 or block.bias >= 0 or block.gamma >= 0:
+    if block.weight < 0 or block.bias >= 0 or block.gamma >= 0 or block.image:
         return False
     return any(True for _ in _numbers(case, case.tensors[block.weight].shape[0]))
 
@@ -186,6 +200,18 @@ def _numbers(case: Case, rows: int) -> Iterator[tuple[int, Array]]:
                 yield k, found
 
 
+def _images(case: Case, channels: int) -> Iterator[tuple[int, Array]]:
+    """Arrays of the data that are images with so many channels, with their place in the data."""
+    parts = [case.lab.batch([e]) for e in range(case.lab.examples)]
+    for k, first in enumerate(parts[0]):
+        shape = np.shape(first)
+        if len(shape) in (3, 4) and np.asarray(first).dtype.kind in "fiub" and shape[0] == 1:
+            found = np.concatenate([np.asarray(part[k], dtype=np.float64) for part in parts])
+            found = found if found.ndim == 4 else found[:, None]
+            if found.shape[1] == channels:
+                yield k, found
+
+
 def _width(case: Case, blocks: Sequence[Block]) -> int:
     return _shape(case, blocks[0])[0]
 
@@ -195,30 +221,57 @@ def _inputs(case: Case, first: Block, width: int) -> Iterator[tuple[int, Array]]
     if first.table:
         yield from _numbers(case, width)
         return
+    if first.image:
+        yield from _images(case, width)
+        return
     for k, found in columns(case, range(case.lab.examples), width):
         yield k, found.T
 
 
-def _plans(case: Case, blocks: tuple[Block, ...]) -> Iterator[Plan]:
+def _plans(case: Case, blocks: tuple[Block, ...], image: tuple[int, int]) -> Iterator[Plan]:
     """What shapes and order leave open, the usual first."""
     hidden = [k for k, block in enumerate(blocks[:-1]) if block.weight >= 0 and not block.table]
     normed = [k for k, block in enumerate(blocks) if block.weight >= 0 and block.gamma >= 0]
     every = activations(case.lab.options)
-    square = [k for k in hidden if len(set(_shape(case, blocks[k]))) == 1]
+    square = [k for k in hidden if len(set(_shape(case, blocks[k]))) == 1 and not blocks[k].image]
     again = [k for k in square if blocks[k].gamma < 0 and len(hidden) <= 2]
     overs = ("mean", "sum", "beside") if blocks[0].table else ("",)
     uses: list[tuple[tuple[int, int], ...]] = [(), *(((k, n),) for k in again for n in USES)]
     skips = list(dict.fromkeys([frozenset[int](), frozenset(square), *(frozenset({k}) for k in square)]))
-    for use, eps, act, kinds, skip, over in product(
-        uses, _epsilons(case) if normed else (0.0,), every, product((0, 1), repeat=len(normed)), skips, overs
+    special = blocks[0].table or blocks[0].weight < 0 or blocks[0].image
+    ways = list(_of_images(case, blocks, image)) if blocks[0].image else [()]
+    for use, eps, act, kinds, skip, over, how in product(
+        uses, _epsilons(case) if normed else (0.0,), every, product((0, 1), repeat=len(normed)), skips, overs, ways
     ):
-        if not (use and skip) and (use or normed or blocks[0].table or blocks[0].weight < 0):
+        if not (use and skip) and (use or normed or special):
             norms = tuple((k, Norm(axis, eps)) for k, axis in zip(normed, kinds, strict=True))
-            yield Plan(blocks, (act,) * len(hidden), norms, skip, use, over)
-    if len(hidden) in (2, 3) and not normed and (blocks[0].table or blocks[0].weight < 0):
+            yield Plan(blocks, (act,) * len(hidden), norms, skip, use, over, how)
+    if len(hidden) in (2, 3) and not normed and special:
         for acts in product(PLAIN[:4], repeat=len(hidden)):
             if len(set(acts)) > 1:
-                yield from (Plan(blocks, acts, over=over) for over in overs)
+                yield from (Plan(blocks, acts, over=over, images=how) for over in overs for how in ways)
+
+
+def _of_images(
+    case: Case, blocks: Sequence[Block], image: tuple[int, int]
+) -> Iterator[tuple[tuple[int, Pool | None], ...]]:
+    """Rims and windows with which the images come out in the size that the layer after them takes."""
+    kernels = [case.tensors[block.weight].shape for block in blocks if block.image]
+    wanted = _shape(case, blocks[len(kernels)])[0]
+    each = [
+        list(product(dict.fromkeys((0, shape[2] // 2, shape[2] - 1)), (None, *POOLS))) for shape in kernels
+    ]  # fmt: skip
+    for chosen in product(*each):
+        height, width = image
+        for (pad, pool), shape in zip(chosen, kernels, strict=True):
+            height, width = height + 2 * pad - shape[2] + 1, width + 2 * pad - shape[3] + 1
+            if pool is not None:
+                height, width = ((n - pool.size) // pool.stride + 1 for n in (height, width))
+            if min(height, width) < 1:
+                break
+        else:
+            if kernels[-1][0] * height * width == wanted:
+                yield chosen
 
 
 def _epsilons(case: Case) -> tuple[float, ...]:
@@ -247,15 +300,20 @@ def _made(case: Case, plan: Plan, X: Array) -> Making | None:
             if block.weight < 0:
                 at = operations.gain(making, at, tensors["gamma"], 0, "the scaled X")
                 continue
+            if making.value(at).ndim > 2 and not block.image:
+                at = images.flat(making, at, block.number)
             if making.value(at).shape[1] != _shape(case, block)[0]:
                 return None
             act = next(acts) if k + 1 < len(plan.blocks) else IDENTITY
             for use in range(uses.get(k, 1)):
                 entry = at
                 named = f"{block.number}" + (f" of use {use + 1}" if uses.get(k, 1) > 1 else "")
-                at = _block(making, block, tensors, norms.get(k), (at, named))
+                pad, pool = plan.images[k] if block.image else (0, None)
+                at = _block(making, block, tensors, norms.get(k), (at, named, pad))
                 if k + 1 < len(plan.blocks):
                     at = operations.activation(making, at, act, block.number, f"A{named}")
+                    if pool is not None:
+                        at = images.pooled(making, at, pool, block.number)
                     if k in plan.skips:
                         at = operations.total(making, at, entry, block.number, f"A{named} with its skip")
     return making if np.all(np.abs(making.value(at)) < 1e30) else None
@@ -272,11 +330,14 @@ def _parameters(case: Case, making: Making, block: Block) -> dict[str, int]:
     return found
 
 
-def _block(making: Making, block: Block, tensors: dict[str, int], how: Norm | None, start: tuple[int, str]) -> int:
+def _block(making: Making, block: Block, tensors: dict[str, int], how: Norm | None, start: tuple[int, str, int]) -> int:
     """A layer up to its activation."""
-    at, named = start
+    at, named, pad = start
     name = f"Z{named}"
-    at = operations.product(making, at, tensors["weight"], block.turned, block.number)
+    if block.image:
+        at = images.convolution(making, at, tensors["weight"], pad, block.number)
+    else:
+        at = operations.product(making, at, tensors["weight"], block.turned, block.number)
     if "bias" in tensors:
         at = operations.shift(making, at, tensors["bias"], block.number, name)
     if how is not None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradproof._diagnosis import slips_in_parameters, slips_in_steps, slips_in_sums
+from gradproof._diagnosis import slips_in_images, slips_in_parameters, slips_in_steps, slips_in_sums
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.graph import Array, Swap
 from gradproof._diagnosis.graph_slip import GraphSlip
@@ -20,7 +20,7 @@ from gradproof._diagnosis.recognised import Recognised, recognise
 
 Slips = Callable[[Recognised], Iterator[GraphSlip]]
 #: The simplest first.
-SLIPS: tuple[Slips, ...] = (slips_in_steps.slips, slips_in_sums.slips, slips_in_parameters.slips)
+SLIPS: tuple[Slips, ...] = (slips_in_steps.slips, slips_in_sums.slips, slips_in_images.slips, slips_in_parameters.slips)
 #: Relative difference up to which a claim is what a slip gives.
 WITHIN = 2e-7
 #: Rounding of a gradient, relative to the largest.

@@ -157,6 +157,19 @@ def total(making: Making, one: int, other: int, layer: int, name: str) -> int:
     return making.add(Node("sum", name, layer, value, (one, other), (lambda d: d, lambda d: d)))
 
 
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What a look-up leaves for its step back.
+
+    Attributes:
+        indices: (examples, positions).
+        each: what comes back to every position, from what comes back.
+    """
+
+    indices: Array
+    each: Callable[[Array], Array]
+
+
 def rows(making: Making, table: int, indices: Array, layer: int, *, over: str) -> int:
     """Rows of a table by their numbers, the positions of an example averaged, added up or laid side by side."""
     E = making.value(table)
@@ -164,11 +177,14 @@ def rows(making: Making, table: int, indices: Array, layer: int, *, over: str) -
     examples, positions = indices.shape
     share = 1.0 / positions if over == "mean" else 1.0
 
+    def each(d: Array) -> Array:
+        return d.reshape(found.shape) if over == "beside" else np.repeat(d[:, None, :], positions, axis=1) * share
+
     def to_table(d: Array) -> Array:
-        each = d.reshape(found.shape) if over == "beside" else np.repeat(d[:, None, :], positions, axis=1) * share
         made = np.zeros_like(E)
-        np.add.at(made, indices, each)
+        np.add.at(made, indices, each(d))
         return made
 
     value = found.reshape(examples, -1) if over == "beside" else found.sum(axis=1) * share
-    return making.add(Node("rows", f"the rows of {making.nodes[table].name}", layer, value, (table,), (to_table,)))
+    name = f"the rows of {making.nodes[table].name}"
+    return making.add(Node("rows", name, layer, value, (table,), (to_table,), about=Looked(indices, each)))
