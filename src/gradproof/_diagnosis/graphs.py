@@ -39,6 +39,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     if known is None:
         return []
     right = known.claimed()
+    case.truths.update({s.index: right[s.index] for s in case.open})
     open_ = [s.index for s in case.open]
     other = _another_cost(known, right)
     if other is not None:

@@ -43,11 +43,12 @@ def convolution(making: Making, x: int, kernel: int, pad: int, layer: int) -> in
     """Kernels (filters, channels, height, width) over an image with a rim of zeros."""
     X, K = making.value(x), making.value(kernel)
     name = f"what {making.nodes[kernel].name} makes"
-    how = Linear(lambda d, K: _to_image(d, K, pad), lambda X, d: _to_kernel(X, d, pad))
-    return linear(making, "convolution", name, layer, _correlated(_rimmed(X, pad), K), (x, kernel), how)
+    how = Linear(lambda d, K: _to_image(d, K, pad), lambda X, d: to_kernel(X, d, pad), rim=pad)
+    return linear(making, "convolution", name, layer, _correlated(rimmed(X, pad), K), (x, kernel), how)
 
 
-def _rimmed(X: Array, pad: int) -> Array:
+def rimmed(X: Array, pad: int) -> Array:
+    """An image with a rim of zeros."""
     return np.pad(X, ((0, 0), (0, 0), (pad, pad), (pad, pad))) if pad else X
 
 
@@ -63,8 +64,9 @@ def _to_image(d: Array, K: Array, pad: int) -> Array:
     return whole[:, :, pad : whole.shape[2] - pad, pad : whole.shape[3] - pad]
 
 
-def _to_kernel(X: Array, d: Array, pad: int) -> Array:
-    windows = np.lib.stride_tricks.sliding_window_view(_rimmed(X, pad), d.shape[2:], axis=(2, 3))
+def to_kernel(X: Array, d: Array, pad: int) -> Array:
+    """The gradient of a kernel from its input and what came back."""
+    windows = np.lib.stride_tricks.sliding_window_view(rimmed(X, pad), d.shape[2:], axis=(2, 3))
     return np.asarray(np.einsum("ncijhw,nfhw->fcij", windows, d, optimize=True))
 
 

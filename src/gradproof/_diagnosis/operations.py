@@ -50,10 +50,12 @@ class Linear:
     Attributes:
         to_input: from what came back and the parameter as stored.
         to_weight: from the input and what came back.
+        rim: how wide a rim of zeros the input gets first.
     """
 
     to_input: Callable[[Array, Array], Array]
     to_weight: Callable[[Array, Array], Array]
+    rim: int = 0
 
 
 def linear(making: Making, kind: str, name: str, layer: int, value: Array, inputs: tuple[int, int], how: Linear) -> int:

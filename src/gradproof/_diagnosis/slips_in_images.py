@@ -10,7 +10,7 @@ import numpy as np
 
 from gradproof._diagnosis.graph import Array, Edge, Flow, Graph, Swap
 from gradproof._diagnosis.graph_slip import GraphSlip
-from gradproof._diagnosis.images import Pooled, unpooled
+from gradproof._diagnosis.images import Pooled, rimmed, to_kernel, unpooled
 from gradproof._diagnosis.operations import Linear, Looked
 from gradproof._diagnosis.recognised import Recognised
 
@@ -77,6 +77,13 @@ def _looking_up(graph: Graph, n: int) -> Iterator[GraphSlip]:
             f" ({words}).",
             fix,
         )  # fmt: skip
+    counts = np.maximum(np.bincount(about.indices.ravel(), minlength=len(graph.nodes[node.inputs[0]].value)), 1)
+    for times, words in ((1.0 * counts, "multiplied"), (1.0 / counts, "divided")):
+        yield GraphSlip(
+            "accumulated", f"{words} by the counts", {Edge(n, 0): _times(times[:, None])},
+            f"Each row of the gradient of {name} is {words} by the number of times that the row is looked up.",
+            "Add every contribution once, and leave the counts out.", also=("overwritten",),
+        )  # fmt: skip
     positions = about.indices.shape[1]
     if positions > 1:
         for chosen, words in (
@@ -91,6 +98,10 @@ def _looking_up(graph: Graph, n: int) -> Iterator[GraphSlip]:
                 + ("." if "left" in words else " is kept."),
                 "Let the loop or slice cover all positions.", also=("missing-path",),
             )  # fmt: skip
+
+
+def _times(by: Array) -> Swap:
+    return lambda goes, came, flow: goes * by
 
 
 def _assigned(made: Array, indices: Array, each: Array) -> None:
@@ -111,18 +122,19 @@ def _rolled(graph: Graph, n: int) -> Iterator[GraphSlip]:
     node = graph.nodes[n]
     how: Linear = node.about
     x, kernel = graph.nodes[node.inputs[0]], graph.nodes[node.inputs[1]]
+    around = rimmed(x.value, how.rim)
     for axis, along in ((2, "down"), (3, "across")):
         for by in (1, -1):
             yield GraphSlip(
                 "wrong-cache", f"the input of {kernel.name} one place {along}",
-                {Edge(n, 1): _of_input(how, np.roll(x.value, by, axis=axis))},
+                {Edge(n, 1): _of_input(np.roll(around, by, axis=axis))},
                 f"The gradient of {kernel.name} is computed with {x.name} read one place off ({along}).",
                 f"Use {x.name} at the places that {kernel.name} met in the forward pass.",
             )  # fmt: skip
 
 
-def _of_input(how: Linear, x: Array) -> Swap:
-    return lambda goes, came, flow: how.to_weight(x, came)
+def _of_input(around: Array) -> Swap:
+    return lambda goes, came, flow: to_kernel(around, came, 0)
 
 
 def _positions(graph: Graph, n: int) -> Iterator[GraphSlip]:
