@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradproof._diagnosis.graph import Array, Edge, Flow, Graph, Node, Swap
-from gradproof._diagnosis.recognised import Recognised
 
 
 @dataclass(frozen=True, eq=False)

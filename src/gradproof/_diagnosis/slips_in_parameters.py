@@ -12,6 +12,7 @@ from gradproof._diagnosis.graph_slip import GraphSlip, cached, nothing, twice
 from gradproof._diagnosis.operations import Linear
 from gradproof._diagnosis.recognised import Recognised
 
+
 def slips(known: Recognised) -> Iterator[GraphSlip]:
     """All slips in what operations hand to their parameters."""
     graph = known.graph

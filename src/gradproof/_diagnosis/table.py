@@ -55,6 +55,7 @@ STAGES: tuple[tuple[Cause, ...], ...] = (
     ),
     (passes.explain,),
     (graphs.explain,),
+    (swapped.copies, bias_reduction.constants),
     (singly.explain,),
     (overwritten.explain, another_input.explain, truncated.explain),
     (stale.explain,),
