@@ -17,7 +17,7 @@ from gradproof._diagnosis import images, operations
 from gradproof._diagnosis.activations import IDENTITY, PLAIN, Activation, activations
 from gradproof._diagnosis.case import Case
 from gradproof._diagnosis.dense import columns, labels
-from gradproof._diagnosis.graph import Graph, Making
+from gradproof._diagnosis.graph import Graph, Making, Node
 from gradproof._diagnosis.images import Pool
 from gradproof._diagnosis.operations import Norm
 
@@ -113,7 +113,10 @@ def _read(case: Case) -> Iterator[tuple[Block, ...]]:
 
 
 def _add(case: Case, blocks: list[Block], group: Sequence[int], number: int, turned: bool, before: bool) -> bool:
-    """One more layer from a group of tensors; False where they make none. ``before``: a bias comes before the norm's."""
+    """One more layer from a group of tensors; False where they make none.
+
+    ``before`` says whether a bias is listed before what its norm has.
+    """
     if any(case.tensors[i].complex for i in group):
         return False
     kernels = [i for i in group if len(case.tensors[i].shape) == 4]
@@ -290,7 +293,7 @@ def _made(case: Case, plan: Plan, X: Array) -> Making | None:
     norms, uses = dict(plan.norms), dict(plan.uses)
     first = plan.blocks[0]
     if not first.table:
-        at = making.add(operations.Node("data", "X", 0, X))
+        at = making.add(Node("data", "X", 0, X))
     with np.errstate(all="ignore"):
         for k, block in enumerate(plan.blocks):
             tensors = _parameters(case, making, block)

@@ -69,4 +69,3 @@ def cached(graph: Graph, like: Node) -> Iterator[tuple[int, Node]]:
     for n, node in enumerate(graph.nodes):
         if node.tensor < 0 and node.value.shape == like.value.shape and not np.array_equal(node.value, like.value):
             yield n, node
-

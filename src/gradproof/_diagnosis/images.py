@@ -1,6 +1,6 @@
-"""Operations on images, (examples, channels, height, width): convolutions, maxima and means over windows, rows of numbers.
+"""Operations on images, (examples, channels, height, width): convolutions, and maxima and means over windows.
 
-A convolution here is what networks call one, a correlation: out[f, y, x] is the sum of K[f, c, i, j] in[c, y + i, x + j].
+A convolution here is what networks call one, a correlation: out[f, y, x] = sum of K[f, c, i, j] in[c, y + i, x + j].
 """
 
 from collections.abc import Iterator

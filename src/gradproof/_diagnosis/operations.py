@@ -132,9 +132,7 @@ def normalised(x: Array, how: Norm) -> tuple[Array, Array]:
     return centred / deviation, deviation
 
 
-def through_norm(
-    d: Array, n: Array, deviation: Array, axis: int, *, mean: bool = True, variance: bool = True
-) -> Array:
+def through_norm(d: Array, n: Array, deviation: Array, axis: int, *, mean: bool = True, variance: bool = True) -> Array:
     """The derivative by what was normalised, with its branches through the mean and the variance or without."""
     left = d - d.mean(axis=axis, keepdims=True) if mean else d
     if variance:

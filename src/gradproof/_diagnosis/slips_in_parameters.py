@@ -155,4 +155,3 @@ def _of_use(names: str, edges: list[list[Edge]], use: int, count: int) -> Iterat
         f"What comes back from the {words} use of {names} is counted twice.",
         f"Add up the gradients of {names} over all uses, each of them once.",
     )  # fmt: skip
-

@@ -1,8 +1,8 @@
 """Slips in the step back through one operation: what goes on below is not what should.
 
 Through weights that is ``transposed``, ``early-update`` or ``wrong-cache``, through an activation
-``activation-derivative``, through a norm ``missing-path`` where a branch is left out; a gain that is left out has no
-name of its own and is told as ``upstream``, with the place.
+``activation-derivative``, through a norm ``missing-path`` where a branch is left out; a gain or a division that is
+left out has no name of its own and is told as ``upstream``, with the place.
 """
 
 from collections.abc import Callable, Iterator
@@ -118,7 +118,8 @@ def _through_norm(known: Recognised, n: int) -> Iterator[GraphSlip]:
     about: Normed = node.about
     how, s, value, edge = about.norm, about.deviation, node.value, Edge(n, 0)
     at = f"The step back through the {how.name} of layer {node.layer}"
-    for mean, variance, words in ((False, True, "mean"), (True, False, "variance"), (False, False, "mean and variance")):
+    branches = ((False, True, "mean"), (True, False, "variance"), (False, False, "mean and variance"))
+    for mean, variance, words in branches:
         yield GraphSlip(
             "missing-path", f"{how.name} without its {words}", {edge: _branches(value, s, how.axis, mean, variance)},
             f"{at} leaves out what goes through the {words}.",
@@ -172,7 +173,8 @@ def _through_activation(known: Recognised, n: int) -> Iterator[GraphSlip]:
 
 
 def _said(detail: str) -> str:
-    return {"missing": "1: it is missing", "at A instead of Z": "the one at A instead of Z"}.get(detail, f"that {detail}")
+    special = {"missing": "1: it is missing", "at A instead of Z": "the one at A instead of Z"}
+    return special.get(detail, f"that {detail}")
 
 
 def _sloped(slope: Array) -> Swap:
