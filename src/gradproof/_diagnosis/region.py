@@ -14,7 +14,7 @@ from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.evidence import Suspect
 from gradproof._diagnosis.saying import times
 from gradproof._localisation.search import Whereabouts
-from gradproof._localisation.wording import described
+from gradproof._localisation.wording import LISTED, described
 
 #: Wrong tensors up to this many are searched early.
 FEW = 2
@@ -31,6 +31,15 @@ def explain_few(case: Case) -> Sequence[Explanation]:
     return explain(case) if len(case.open) <= FEW else []
 
 
+def explain_known(case: Case) -> Sequence[Explanation]:
+    """The same where the place is known without a search and has a shape, before anything is tried that costs."""
+    if len(case.open) > FEW:
+        return []
+    known = [(s, where) for s in case.open if (where := _known(case, s)) is not None]
+    shaped = [(s, where) for s, where in known if where.kind != "elements" or where.mask.sum() <= LISTED]
+    return [_explanation(case, s, where) for s, where in shaped if _proper(s, where)]
+
+
 def explain(case: Case) -> Sequence[Explanation]:
     """Explanations by a proper part of one tensor."""
     found = []
@@ -39,12 +48,16 @@ def explain(case: Case) -> Sequence[Explanation]:
         if where is None:
             continue
         case.places[s.index] = where
-        # Where nothing but zeros lies outside, the part that is wrong is all there is.
-        outside = float(np.max(np.abs(s.claim[~where.mask]), initial=0.0))
-        largest = float(np.max(np.abs(s.claim), initial=0.0))
-        if where.kind != "all" and where.mask.any() and outside > ROUNDING * largest:
+        if _proper(s, where):
             found.append(_explanation(case, s, where))
     return found
+
+
+def _proper(s: Suspect, where: Whereabouts) -> bool:
+    """Whether a place is a part; where nothing but zeros lies outside, the part that is wrong is all there is."""
+    outside = float(np.max(np.abs(s.claim[~where.mask]), initial=0.0))
+    largest = float(np.max(np.abs(s.claim), initial=0.0))
+    return bool(where.kind != "all" and where.mask.any() and outside > ROUNDING * largest)
 
 
 def _known(case: Case, s: Suspect) -> Whereabouts | None:
