@@ -12,8 +12,6 @@ from gradproof._diagnosis.evidence import BARS, ROUNDING, Suspect, rms
 from gradproof._diagnosis.factor import data_parts, whole
 from gradproof._records import Direction, Part, Weighting
 
-#: So many elements are not the same by chance.
-SAME_IN = 3
 #: Without the number of examples, 1/2 to 1/4 are as likely plain factors.
 SMALL_BATCH = 4
 
@@ -60,25 +58,6 @@ def _mean(case: Case, cluster: Cluster) -> Explanation | None:
         {i: case.claims[i] * m for i in cluster.tensors}, "mean for sum", 0.9 if sure else 1.1,
         (1.0 / m, cluster.error / m**2), also=() if sure and case.lab.examples else ("factor",),
     )  # fmt: skip
-
-
-def constants(case: Case) -> Sequence[Explanation]:
-    """Explanations of biases whose claim is one number everywhere, whatever sum that is; asked after all others."""
-    found = []
-    for s in _biases(case):
-        top = float(np.max(np.abs(s.claim), initial=0.0))
-        if s.tensor.complex or s.tensor.size < SAME_IN or not top or np.ptp(s.claim) > 1e-12 * top or not s.clear:
-            continue
-        found.append(
-            Explanation(
-                "bias-reduction", (s.index,),
-                f"The gradient of {s.name} is the same in every element, {float(s.claim.reshape(-1)[0]):.6g}, where it "
-                "should not be: its own axis was summed over, or one number was spread over it.",
-                f"Sum over the examples only when computing the gradient of {s.name}, and keep its own axis.", {},
-                "one number everywhere", 5.5, also=("unbroadcast", "clipped"),
-            )
-        )  # fmt: skip
-    return found
 
 
 def _total(s: Suspect) -> Explanation | None:

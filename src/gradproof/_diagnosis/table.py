@@ -56,7 +56,7 @@ STAGES: tuple[tuple[Cause, ...], ...] = (
     ),
     (passes.explain,),
     (graphs.explain,),
-    (swapped.copies, bias_reduction.constants),
+    (swapped.copies,),
     (permuted.swaps,),
     (region.explain_known,),
     (singly.explain,),
