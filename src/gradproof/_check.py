@@ -86,8 +86,8 @@ def check(
         workers: a number of processes, a map-like callable or a ``concurrent.futures.Executor``.
         vectorized: whether the cost accepts a leading axis of parameter sets and returns one cost each.
         has_aux: whether the cost returns ``(cost, anything)``.
-        only: patterns of tensor names to check.
-        exclude: patterns of tensor names to leave alone.
+        only: patterns of tensor names to check; one that matches no tensor is refused.
+        exclude: patterns of tensor names to leave alone; one that matches no tensor is refused.
         progress: called with the number of evaluations so far.
 
     Returns:
