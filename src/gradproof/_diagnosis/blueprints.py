@@ -6,7 +6,7 @@ that was measured.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from gradproof._diagnosis import images, operations
 from gradproof._diagnosis.activations import IDENTITY, PLAIN, Activation, activations
+from gradproof._diagnosis.blocks import Block, inputs, read_blocks, sizes
 from gradproof._diagnosis.case import Case
-from gradproof._diagnosis.dense import columns, labels
+from gradproof._diagnosis.dense import labels
 from gradproof._diagnosis.graph import Graph, Making, Node
 from gradproof._diagnosis.images import Pool
 from gradproof._diagnosis.operations import Norm
@@ -25,36 +26,13 @@ Array = NDArray[Any]
 #: What is added to a variance, where the options say nothing.
 EPSILONS = (1e-5, 1e-8, 1e-6, 1e-3, 1e-12, 0.0)
 #: Networks that are tried, and multiplications that one may take.
-TRIES, WORK = 4_000, 2e6
+TRIES, WORK = 4_000, 5e6
+#: Multiplications that all of them may take.
+ALL = 1_000_000_000
 #: Windows that are tried after a convolution.
 POOLS = (Pool("max", 2, 2), Pool("max", 2, 1), Pool("mean", 2, 2), Pool("max", 3, 2), Pool("mean", 2, 1))
 #: Uses of one square layer that are tried.
 USES = (2, 3)
-
-
-@dataclass(frozen=True)
-class Block:
-    """One layer.
-
-    Attributes:
-        number: the user's number of it, or its place.
-        weight: its matrix; -1 for a gain of the inputs.
-        bias: what is added; -1 for none.
-        gamma: the gain of its norm; -1 for none.
-        beta: the shift of its norm; -1 for none.
-        turned: whether the matrix is stored (inputs, outputs).
-        table: whether the matrix is a table whose rows are looked up.
-        image: whether the weights are kernels over images.
-    """
-
-    number: int
-    weight: int
-    bias: int = -1
-    gamma: int = -1
-    beta: int = -1
-    turned: bool = True
-    table: bool = False
-    image: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,152 +61,18 @@ class Plan:
 def graphs(case: Case) -> Iterator[Graph]:
     """Graphs of the whole batch, the usual ones first."""
     m = case.lab.examples
-    for blocks in _read(case):
+    for blocks in read_blocks(case):
         last, first = blocks[-1], blocks[0]
-        outputs = _shape(case, last)[1]
-        for k, X in _inputs(case, first, _width(case, blocks)):
+        outputs = sizes(case, last)[1]
+        for k, X in inputs(case, first):
             known = list(labels(case, range(m), outputs, k))
-            if not known or m * sum(case.tensors[b.weight].size for b in blocks if b.weight >= 0) > WORK:
+            work = m * sum(case.tensors[b.weight].size for b in blocks if b.weight >= 0) * int(np.prod(X.shape[2:]))
+            if not known or work > WORK:
                 continue
-            for plan in islice(_plans(case, blocks, X.shape[2:]), TRIES):
+            for plan in islice(_plans(case, blocks, X.shape[2:]), min(TRIES, ALL // work)):
                 made = _made(case, plan, X)
                 if made is not None:
                     yield from (made.done(Y.T) for Y in known)
-
-
-def _read(case: Case) -> Iterator[tuple[Block, ...]]:
-    """The layers as names and order tell them, once for each way in which matrices may be stored."""
-    for turned in (True, False):
-        for before in (True, False):
-            blocks: list[Block] = []
-            for place, layer in enumerate(case.layers, 1):
-                number = int(layer.key) if layer.key.isdigit() else place
-                if not _add(case, blocks, layer.tensors, number, turned, before):
-                    break
-            else:
-                if len(blocks) > 1 and _fits(case, blocks):
-                    yield _with_table(case, blocks)
-            if not any(len(layer.tensors) > 3 for layer in case.layers):
-                break
-
-
-def _add(case: Case, blocks: list[Block], group: Sequence[int], number: int, turned: bool, before: bool) -> bool:
-    """One more layer from a group of tensors; False where they make none.
-
-    ``before`` says whether a bias is listed before what its norm has.
-    """
-    if any(case.tensors[i].complex for i in group):
-        return False
-    kernels = [i for i in group if len(case.tensors[i].shape) == 4]
-    thick = kernels or [i for i in group if len(case.tensors[i].shape) == 2 and _axes(case, i) == 2]
-    flat = [i for i in group if i not in thick and _axes(case, i) <= 1]
-    if len(thick) + len(flat) < len(group) or len(thick) > 1:
-        return False
-    block = Block(number, thick[0] if thick else -1, turned=turned, image=bool(kernels))
-    if thick:
-        units = _shape(case, block)[1]
-        if any(case.tensors[i].size != units for i in flat) or len(flat) > 3:
-            return False
-        if len(flat) == 3:
-            b, gamma, beta = flat if before else (flat[2], flat[0], flat[1])
-            block = replace(block, bias=b, gamma=gamma, beta=beta)
-        elif len(flat) == 2:
-            block = replace(block, gamma=flat[0], beta=flat[1])
-        elif flat:
-            block = replace(block, bias=flat[0])
-    elif len(flat) == 1:
-        # A gain of the inputs, wherever it is listed.
-        blocks.insert(0, replace(block, gamma=flat[0]))
-        return True
-    elif len(flat) == 2 and blocks and blocks[-1].gamma < 0 and blocks[-1].weight >= 0:
-        units = _shape(case, blocks[-1])[1]
-        if any(case.tensors[i].size != units for i in flat):
-            return False
-        blocks[-1] = replace(blocks[-1], gamma=flat[0], beta=flat[1])
-        return True
-    else:
-        return False
-    blocks.append(block)
-    return True
-
-
-def _axes(case: Case, tensor: int) -> int:
-    return sum(n > 1 for n in case.tensors[tensor].shape)
-
-
-def _shape(case: Case, block: Block) -> tuple[int, int]:
-    """Inputs and outputs of a block."""
-    if block.weight < 0:
-        size = case.tensors[block.gamma].size
-        return size, size
-    if block.image:
-        filters, channels, *_ = case.tensors[block.weight].shape
-        return channels, filters
-    rows, columns_ = case.tensors[block.weight].shape
-    return (rows, columns_) if block.turned or block.table else (columns_, rows)
-
-
-def _fits(case: Case, blocks: Sequence[Block]) -> bool:
-    if sum(block.weight < 0 for block in blocks) > 1 or blocks[-1].weight < 0:
-        return False
-    sizes = [_shape(case, block) for block in blocks]
-    kernels = [block.image for block in blocks]
-    if kernels != sorted(kernels, reverse=True) or kernels[-1] or (kernels[0] and any(b.gamma >= 0 for b in blocks)):
-        return False
-    free = {1} if _looked_up(case, blocks[0]) else {sum(kernels)} if kernels[0] else set()
-    return all(sizes[k][0] == sizes[k - 1][1] for k in range(1, len(sizes)) if k not in free)
-
-
-def _looked_up(case: Case, block: Block) -> bool:
-    """Whether the first matrix may be a table: no biases, and whole numbers in the data that count its rows."""
-    if block.weight < 0 or block.bias >= 0 or block.gamma >= 0 or block.image:
-        return False
-    return any(True for _ in _numbers(case, case.tensors[block.weight].shape[0]))
-
-
-def _with_table(case: Case, blocks: list[Block]) -> tuple[Block, ...]:
-    if _looked_up(case, blocks[0]):
-        return (replace(blocks[0], table=True), *blocks[1:])
-    return tuple(blocks)
-
-
-def _numbers(case: Case, rows: int) -> Iterator[tuple[int, Array]]:
-    """Whole numbers below a number of rows, (examples, positions), with their place in the data."""
-    m = case.lab.examples
-    parts = [case.lab.batch([e]) for e in range(m)]
-    for k, first in enumerate(parts[0]):
-        if np.asarray(first).dtype.kind in "iu" and np.size(first) and len({np.size(part[k]) for part in parts}) == 1:
-            found = np.stack([np.ravel(part[k]) for part in parts])
-            if found.min() >= 0 and found.max() < rows:
-                yield k, found
-
-
-def _images(case: Case, channels: int) -> Iterator[tuple[int, Array]]:
-    """Arrays of the data that are images with so many channels, with their place in the data."""
-    parts = [case.lab.batch([e]) for e in range(case.lab.examples)]
-    for k, first in enumerate(parts[0]):
-        shape = np.shape(first)
-        if len(shape) in (3, 4) and np.asarray(first).dtype.kind in "fiub" and shape[0] == 1:
-            found = np.concatenate([np.asarray(part[k], dtype=np.float64) for part in parts])
-            found = found if found.ndim == 4 else found[:, None]
-            if found.shape[1] == channels:
-                yield k, found
-
-
-def _width(case: Case, blocks: Sequence[Block]) -> int:
-    return _shape(case, blocks[0])[0]
-
-
-def _inputs(case: Case, first: Block, width: int) -> Iterator[tuple[int, Array]]:
-    """What the first block gets, (examples, ...), with its place in the data."""
-    if first.table:
-        yield from _numbers(case, width)
-        return
-    if first.image:
-        yield from _images(case, width)
-        return
-    for k, found in columns(case, range(case.lab.examples), width):
-        yield k, found.T
 
 
 def _plans(case: Case, blocks: tuple[Block, ...], image: tuple[int, int]) -> Iterator[Plan]:
@@ -236,7 +80,7 @@ def _plans(case: Case, blocks: tuple[Block, ...], image: tuple[int, int]) -> Ite
     hidden = [k for k, block in enumerate(blocks[:-1]) if block.weight >= 0 and not block.table]
     normed = [k for k, block in enumerate(blocks) if block.weight >= 0 and block.gamma >= 0]
     every = activations(case.lab.options)
-    square = [k for k in hidden if len(set(_shape(case, blocks[k]))) == 1 and not blocks[k].image]
+    square = [k for k in hidden if len(set(sizes(case, blocks[k]))) == 1 and not blocks[k].image]
     again = [k for k in square if blocks[k].gamma < 0 and len(hidden) <= 2]
     overs = ("mean", "sum", "beside") if blocks[0].table else ("",)
     uses: list[tuple[tuple[int, int], ...]] = [(), *(((k, n),) for k in again for n in USES)]
@@ -260,7 +104,7 @@ def _of_images(
 ) -> Iterator[tuple[tuple[int, Pool | None], ...]]:
     """Rims and windows with which the images come out in the size that the layer after them takes."""
     kernels = [case.tensors[block.weight].shape for block in blocks if block.image]
-    wanted = _shape(case, blocks[len(kernels)])[0]
+    wanted = sizes(case, blocks[len(kernels)])[0]
     each = [
         list(product(dict.fromkeys((0, shape[2] // 2, shape[2] - 1)), (None, *POOLS))) for shape in kernels
     ]  # fmt: skip
@@ -305,7 +149,7 @@ def _made(case: Case, plan: Plan, X: Array) -> Making | None:
                 continue
             if making.value(at).ndim > 2 and not block.image:
                 at = images.flat(making, at, block.number)
-            if making.value(at).shape[1] != _shape(case, block)[0]:
+            if making.value(at).shape[1] != sizes(case, block)[0]:
                 return None
             act = next(acts) if k + 1 < len(plan.blocks) else IDENTITY
             for use in range(uses.get(k, 1)):
