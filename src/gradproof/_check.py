@@ -12,6 +12,7 @@ from typing import Any
 
 from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
+from gradproof._adapters.patterns import demand_matches
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
@@ -85,8 +86,8 @@ def check(
         workers: a number of processes, a map-like callable or a ``concurrent.futures.Executor``.
         vectorized: whether the cost accepts a leading axis of parameter sets and returns one cost each.
         has_aux: whether the cost returns ``(cost, anything)``.
-        only: patterns of tensor names to check.
-        exclude: patterns of tensor names to leave alone.
+        only: patterns of tensor names to check; one that matches no tensor is refused.
+        exclude: patterns of tensor names to leave alone; one that matches no tensor is refused.
         progress: called with the number of evaluations so far.
 
     Returns:
@@ -146,6 +147,8 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
         return switched_off(chosen)
     call = opened()
     session = open_session(call)
+    if isinstance(chosen.tolerance, Mapping):
+        demand_matches("tolerance", chosen.tolerance, session.caller.structure.names)
     if call.foreign is not None:
         meter.spend(call.foreign.evaluations)
     with session.protected(), _Workers(settings.workers, session) as spread:

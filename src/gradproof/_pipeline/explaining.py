@@ -28,6 +28,10 @@ from gradproof._verdict.settle import UNIT_ROUNDOFF
 EVIDENCE_SEEDS = 15_485_863
 #: Elements that are measured one by one in a wrong tensor that nothing explains.
 SAMPLED = 10
+#: The same in one whose mismatch has a cause, and so is known without them.
+SAMPLED_EXPLAINED = 4
+#: Findings that do not say what an element should be.
+UNTOLD = ("unexplained", "upstream")
 #: Methods that do not stop at the verdict.
 EXPLAINED = ("auto", "exhaustive")
 #: Elements kept for the list of the worst.
@@ -68,7 +72,9 @@ def explain(
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
     found.findings += unexplained(work.session, found.tensors, blamed)
     if work.options.method == "auto":
-        found.components = _elements(work, places, outcomes, case, guilty)
+        told = {name for f in found.findings if f.cause not in UNTOLD for name in f.tensors}
+        wanted = {i: SAMPLED_EXPLAINED if work.session.tensors[i].name in told else SAMPLED for i in guilty}
+        found.components = _elements(work, places, outcomes, case, wanted)
 
 
 def _unbroadcast(work: Work, place: Place0, found: Found) -> None:
@@ -145,9 +151,10 @@ def _sharpen(found: Found, i: int, claim: NDArray[Any], left: Left) -> None:
 
 
 def _elements(
-    work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Outcome], case: Case | None, wrong: Sequence[int]
-) -> Components:
-    """Elements of the wrong tensors, largest mismatch first.
+    work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Outcome], case: Case | None,
+    wrong: Mapping[int, int],
+) -> Components:  # fmt: skip
+    """Elements of the wrong tensors, each with how many are measured at most; largest mismatch first.
 
     Where a fix was proven, the repaired claim is the derivative of every element to within the proof's bound, and
     where a tensor was measured element by element that is known as well; only the others are sampled.
@@ -174,7 +181,7 @@ def _elements(
         else:
             mask = case.places[i].mask if case and i in case.places else None
             try:
-                sample = _sample(work, places[i], outcomes[i], i, mask)
+                sample = _sample(work, places[i], outcomes[i], i, mask, wrong[i])
             except BudgetExhaustedError:
                 work.notes.append("The budget ran out while elements were measured.")
                 break
@@ -185,14 +192,16 @@ def _elements(
     return Components(tuple(listed[:KEPT]), measured, total)
 
 
-def _sample(work: Work, place: Place0, outcome: Outcome, i: int, mask: NDArray[np.bool_] | None) -> list[Measured]:
+def _sample(
+    work: Work, place: Place0, outcome: Outcome, i: int, mask: NDArray[np.bool_] | None, count: int
+) -> list[Measured]:
     """A few elements of a tensor, from the place of the mismatch where that is known."""
     tensor = work.session.tensors[i]
     width = 2 if tensor.complex else 1
     free = ~place.fixed[tensor.offset : tensor.offset + tensor.size].reshape(-1, width).any(axis=1)
     allowed = np.flatnonzero(free if mask is None else free & mask.reshape(-1))
     rng = np.random.default_rng([work.options.seed, 13, i])
-    chosen = np.sort(rng.choice(allowed, min(SAMPLED, len(allowed)), replace=False))
+    chosen = np.sort(rng.choice(allowed, min(count, len(allowed)), replace=False))
     coordinates = [int(c) * width + k for c in chosen for k in range(width)]
     stats = place.claimed[i].stats
     size = max(stats.claim, abs(outcome.reference) if math.isfinite(outcome.reference) and not stats.claim else 0.0)
