@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._errors import GradientError, UndecidedWarning
+from gradproof._records.evidence import Evidence
 
 
 class Verdict(StrEnum):
@@ -201,6 +202,8 @@ class Report:
         seed: the seed of the random directions.
         precision: in what precision the cost was evaluated.
         classic_evaluations: what the course notes' loop costs here, two evaluations a parameter.
+        power: name to the smallest difference that would have been caught.
+        evidence: what was measured: lines through the point, and elements one by one.
     """
 
     verdict: Verdict
@@ -216,6 +219,7 @@ class Report:
     precision: str
     classic_evaluations: int
     power: Mapping[str, Power] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def passed(self) -> bool:
