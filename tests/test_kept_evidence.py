@@ -113,9 +113,8 @@ def test_a_trace_holds_the_remainder_at_each_step() -> None:
     for claim in (12.0, 13.0):
         report = gp.check(cubic, np.array([2.0]), np.array([claim]), method="exhaustive")
         (name,) = report.tensors
-        trace = report.evidence.traces[name][0]
+        trace = next(trace for trace in report.evidence.traces[name] if trace.single)
         assert trace.tensors == (name,)
-        assert trace.single
         assert list(trace.steps) == sorted(trace.steps)
         assert trace.step in trace.steps
         for step, plus, minus in zip(trace.steps, trace.plus, trace.minus, strict=True):
@@ -133,7 +132,7 @@ def slope(step: float) -> Slope:
     return Slope(0.5, 1e-9, step, 1e-10, 1e-10, 0.0, 0.0, 0.0, 0.0, 2, rungs)
 
 
-def test_traces_are_bounded_and_a_tensor_shows_the_line_it_shares_least() -> None:
+def test_traces_are_bounded_and_know_every_pair_along_them() -> None:
     traces, settings = Traces(), Settings(1e-16, 1e-16, 1e-5)
     both = [Direction((seed,), (Part(0, 1.0), Part(1, 1.0))) for seed in range(100)]
     alone = Direction((9,), (Part(1, 1.0, bin=0), Part(1, 2.0, bin=1)))
@@ -141,12 +140,13 @@ def test_traces_are_bounded_and_a_tensor_shows_the_line_it_shares_least() -> Non
         traces.keep(direction, slope(1e-5), 1.0, settings)
     traces.add(alone, Pair(1e-7, 1e-9, 1e-9, 1.0))
     traces.add(Direction((10,), (Part(1, 1.0),)), Pair(1e-8, 0.0, 0.0, 1.0))
-    assert [trace.tensors for trace in traces.of(0, "ab")] == [("a", "b")] * KEPT
-    (only,) = traces.of(1, "ab")
+    lines = traces.named("ab")
+    assert [trace.tensors for trace in lines[0, 1]] == [("a", "b")] * KEPT
+    (only,) = lines[1,]
     assert only.tensors == ("b",)
     assert only.steps == (1e-7, 2.5e-6, 1e-5)
     assert not only.single
-    assert traces.of(2, "abc") == ()
+    assert set(lines) == {(0, 1), (1,)}
 
 
 def network(claims: Callable[[Any], Any] | None = None) -> tuple[Callable[[Any], float], Any, Callable[[Any], Any]]:
@@ -173,6 +173,14 @@ def test_right_tensors_share_a_line_and_keep_no_elements() -> None:
     assert {trace.tensors for lines in report.evidence.traces.values() for trace in lines} == {("W1", "b1", "W2")}
     assert set(report.evidence.traces) == set(params)
     assert report.evidence.elements == {}
+
+
+def test_a_tensor_shows_the_lines_that_it_shares_least() -> None:
+    cost, params, grads = network(lambda found: {**found, "W2": 2.0 * found["W2"]})
+    report = gp.check(cost, params, grads)
+    assert report.verdict == "wrong"
+    assert {trace.tensors for trace in report.evidence.traces["W2"]} == {("W2",)}
+    assert len(report.evidence.traces["W1"][0].tensors) < 3
 
 
 @pytest.mark.parametrize("method", ["auto", "exhaustive", "classic"])

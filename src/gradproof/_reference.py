@@ -26,7 +26,7 @@ SHRINKS, MARGIN = 0.55, 1.25
 CLOSER = 64.0
 
 
-#: Lines that are kept for each set of tensors that move together.
+#: Lines that are kept for each set of tensors that move together, of random ones and of single elements.
 KEPT = 3
 
 
@@ -37,7 +37,7 @@ class Traces:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[int, ...], dict[Direction, tuple[Slope, float, Settings, list[Pair]]]] = {}
+        self._lines: dict[_Moved, dict[Direction, tuple[Slope, float, Settings, list[Pair]]]] = {}
 
     def keep(self, direction: Direction, slope: Slope, claimed: float, settings: Settings) -> None:
         """Keeps a ladder, if its tensors have not enough of them."""
@@ -51,30 +51,34 @@ class Traces:
         if known is not None:
             known[3].append(pair)
 
-    def of(self, tensor: int, names: Sequence[str]) -> tuple[Trace, ...]:
-        """The lines along which a tensor moved alone, or else with the fewest others, in the order of measurement.
+    def named(self, names: Sequence[str]) -> dict[tuple[int, ...], tuple[Trace, ...]]:
+        """The lines through each set of tensors, in the order of measurement, random ones first.
 
         Args:
-            tensor: its place in the problem.
             names: the names of all tensors.
         """
-        groups = [group for group in self._lines if tensor in group]
-        if not groups:
-            return ()
-        least = min(groups, key=len)
-        moved = tuple(names[i] for i in least)
-        return tuple(_trace(moved, direction, *line) for direction, line in self._lines[least].items())
+        found: dict[tuple[int, ...], tuple[Trace, ...]] = {}
+        for (single, moved), lines in sorted(self._lines.items(), key=lambda item: item[0][0]):
+            called = tuple(names[i] for i in moved)
+            made = tuple(_trace(called, single, *line) for line in lines.values())
+            found[moved] = found.get(moved, ()) + made
+        return found
 
 
-def _moved(direction: Direction) -> tuple[int, ...]:
-    """The tensors that a direction moves."""
+#: Whether a direction moves one element, and the tensors that it moves.
+_Moved = tuple[bool, tuple[int, ...]]
+
+
+def _moved(direction: Direction) -> _Moved:
     parts = direction.parts
-    return (parts[0].tensor,) if len(parts) == 1 else tuple(sorted({part.tensor for part in parts}))
+    if len(parts) == 1:
+        return parts[0].weighting is Weighting.UNIT, (parts[0].tensor,)
+    return False, tuple(sorted({part.tensor for part in parts}))
 
 
 def _trace(
     moved: tuple[str, ...],
-    direction: Direction,
+    single: bool,
     slope: Slope,
     claimed: float,
     settings: Settings,
@@ -91,7 +95,7 @@ def _trace(
         tuple(pair.minus for pair in rungs),
         tuple(NOISE_FACTOR / math.sqrt(2.0) * noise for noise in rounded),
         claimed, -slope.value, slope.bar, slope.step, slope.noise, slope.truncation, settings.sigma,
-        all(part.weighting is Weighting.UNIT for part in direction.parts),
+        single,
     )  # fmt: skip
 
 

@@ -23,8 +23,14 @@ def traced(tensors: Sequence[Tensor], places: Mapping[int, Place0]) -> dict[str,
         places: where each was judged.
     """
     names = [tensor.name for tensor in tensors]
-    found = {names[i]: place.reference.traces.of(i, names) for i, place in places.items()}
-    return {name: lines for name, lines in found.items() if lines}
+    found: dict[str, tuple[Trace, ...]] = {}
+    for traces in {id(place): place.reference.traces for place in places.values()}.values():
+        lines = traces.named(names)
+        for i in (i for i, place in places.items() if place.reference.traces is traces):
+            groups = [group for group in lines if i in group]
+            if groups:
+                found[names[i]] = lines[min(groups, key=len)]
+    return found
 
 
 def known(

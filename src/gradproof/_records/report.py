@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -270,6 +271,19 @@ class Report:
         from gradproof._report.machine import as_dict
 
         return as_dict(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The report as one page for a browser, which needs neither a network nor another file.
+
+        Args:
+            path: where to write the page, in UTF-8; nowhere where left out.
+
+        Returns:
+            The page.
+        """
+        from gradproof._report.page import write
+
+        return write({"": self}, path)
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
