@@ -52,7 +52,7 @@ def main() -> None:
             clip = {"x": 0, "y": top, "width": 1160, "height": evidence["y"] + evidence["height"] + 24 - top}
             taken = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
             # A page has few colours: with a palette of its own a picture weighs a third.
-            taken.quantize(128).save(FOLDER / f"report-{scheme}.png", optimize=True)
+            taken.quantize(256).save(FOLDER / f"report-{scheme}.png", optimize=True)
         browser.close()
 
 

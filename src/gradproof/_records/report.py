@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._errors import GradientError, UndecidedWarning
 from gradproof._records.evidence import Evidence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Verdict(StrEnum):
@@ -284,6 +287,28 @@ class Report:
         from gradproof._report.page import write
 
         return write({"": self}, path)
+
+    def plot(self, kind: str = "tensors", ax: "Axes | None" = None, *, tensor: str | None = None) -> "Axes":
+        """Draws a picture of the report with matplotlib, and shows nothing.
+
+        Args:
+            kind: ``"tensors"`` (bars of the relative differences with the tolerance), ``"heatmap"`` (mismatch of each
+                element over its limit), ``"steps"`` (error of the slope by step, with the chosen one), ``"taylor"``
+                (remainder of the cost by step), ``"residuals"`` (mismatch of elements against their size) or
+                ``"stages"`` (the differences over several reports; here one).
+            ax: where to draw; a figure of its own, which ``pyplot`` does not know, where left out.
+            tensor: of which tensor; the first wrong one of which there is something to draw where left out.
+
+        Returns:
+            The axes; ``.figure`` is the figure.
+
+        Raises:
+            InputError: there is no such kind or tensor, or nothing was measured that could be drawn.
+            ImportError: matplotlib is not installed.
+        """
+        from gradproof._report.plots import plot
+
+        return plot(kind, {"": self}, ax, tensor)
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
