@@ -60,7 +60,7 @@ def test_the_map_is_hot_where_it_is_wrong_and_nowhere_else(wrong: Report) -> Non
     image = np.asarray(ax.images[0].get_array())
     assert image.shape == (20, 30)
     assert [tuple(map(int, index)) for index in np.argwhere(image > 0.0)] == pages.OFF
-    assert ax.images[0].get_extent() == [-0.5, 29.5, 19.5, -0.5]
+    assert list(ax.images[0].get_extent()) == [-0.5, 29.5, 19.5, -0.5]
     assert not np.any(np.asarray(wrong.plot("heatmap", tensor="W2").images[0].get_array()) > 0.0)
 
 

@@ -266,6 +266,11 @@ class Report:
 
         return one_line(self)
 
+    def _repr_html_(self) -> str:
+        from gradproof._report.notebook import render
+
+        return render(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The content for machines: names, strings, numbers, lists and None, ready for ``json.dumps``.
 
@@ -300,7 +305,7 @@ class Report:
             tensor: of which tensor; the first wrong one of which there is something to draw where left out.
 
         Returns:
-            The axes; ``.figure`` is the figure.
+            The axes; ``.figure`` is the figure, which a notebook shows after ``%matplotlib inline``.
 
         Raises:
             InputError: there is no such kind or tensor, or nothing was measured that could be drawn.

@@ -175,12 +175,12 @@ def _bar(tensor: TensorReport) -> Markup:
     low, high = tensor.difference.low, tensor.difference.high
     if math.isnan(low) or math.isnan(high):  # no error bar is known
         low = high = tensor.difference.estimate
-    first, last = _place(low), _place(high)
-    place = f"--a:{first}%;--b:{last}%;--t:{_place(tensor.tolerance)}%"
+    first, last = on_axis(low), on_axis(high)
+    place = f"--a:{first}%;--b:{last}%;--t:{on_axis(tensor.tolerance)}%"
     return tag("span", tag("i"), class_="bar", style=place, aria_hidden="true")
 
 
-def _place(difference: float) -> float:
+def on_axis(difference: float) -> float:
     """Where a relative difference lies on the axis, in per cent of its length."""
     if math.isnan(difference) or difference <= 0.0:
         return 0.0
