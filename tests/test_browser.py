@@ -1,11 +1,14 @@
 """The page in a real browser: nothing goes wrong, nothing leaves it, and it can be read by pointer and by keyboard."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import gradproof as gp
 import pages
 from gradproof._report.page import write
 
@@ -244,6 +247,41 @@ def test_what_is_hostile_is_seen_and_not_run(browser: Any, files: dict[str, Path
         assert "\\u202egnp.exe" in text
         page.get_by_role("searchbox", name="Filter components").fill("<img src=x")
         assert page.locator("section.components tbody tr:visible").count() == 1
+
+
+W = np.linspace(0.3, 1.7, 20).reshape(4, 5)
+ODD: dict[str, tuple[Any, Any, Any]] = {
+    "constant": (lambda p: 3.0, W, W),
+    "not finite": (lambda p: float(np.sum(p**2)) if np.all(p[1] == W[1]) else math.nan, W, 2.0 * W),
+    "kinks": (lambda p: float(np.sum(np.abs(p))), 0.0 * W, 0.0 * W),
+    "a staircase": (lambda p: float(np.floor(1e3 * np.sum(p))), W, 0.0 * W + 1e3),
+    "huge": (lambda p: float(1e300 * np.sum(p**2)), W, 2.2e300 * W),
+    "complex": (lambda p: float(np.sum(np.abs(p) ** 2)), W + 1j * W, 2.1 * (W - 1j * W)),
+    "a scalar": (lambda x: x * x, 3.0, 6.5),
+    "linear": (lambda p: float(np.sum(p)), W, np.ones_like(W)),
+    "NaN claimed": (lambda p: float(np.sum(p**2)), W, np.where(W > 1.0, np.nan, 2.0 * W)),
+    "a long vector": (lambda p: float(np.sum(p**2)), np.arange(1.0, 501.0), np.zeros(500)),
+    "nothing": (lambda p: 1.0, np.zeros((0, 3)), np.zeros((0, 3))),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the costs, which are odd on purpose
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("method", ["exhaustive", "classic"])
+def test_what_is_odd_is_drawn_without_a_slip(browser: Any, tmp_path: Path, name: str, method: str) -> None:
+    cost, params, claim = ODD[name]
+    report = gp.check(cost, params, claim, method=method)
+    report.to_html(tmp_path / "odd.html")
+    slips = ("NaN", "undefined", "null", "[object", "Infinity")
+    with pages.opened(browser, tmp_path / "odd.html", **DESK) as page:
+        plots = page.locator(".plot[tabindex]")
+        read = [] if name == "NaN claimed" else [page.locator("main").inner_text()]
+        for k in range(plots.count()):
+            plots.nth(k).focus()
+            page.keyboard.press("ArrowRight")
+            read.append(page.locator("#tip").inner_text())
+        assert [text for text in read if any(slip in text for slip in slips)] == []
+        assert plots.count() or not report.evidence.elements
 
 
 def test_of_several_reports_one_is_shown_and_each_can_be(browser: Any, files: dict[str, Path]) -> None:

@@ -213,6 +213,19 @@ def test_elements_that_were_sampled_say_so() -> None:
     assert np.sum(known.cells.positions >= 0) == known.measured
 
 
+def test_elements_that_cannot_be_measured_are_not_shown_as_measured() -> None:
+    params = np.linspace(0.5, 1.0, 6).reshape(2, 3)
+
+    def cost(p: Any) -> float:
+        return math.nan if p[1, 2] != params[1, 2] else float(np.sum(p**2))
+
+    report = gp.check(cost, params, 2.0 * params, method="exhaustive")
+    (known,) = report.evidence.elements.values()
+    assert (known.measured, known.source) == (5, Source.SAMPLED)
+    assert np.argwhere(known.cells.positions < 0).tolist() == [[1, 2]]
+    assert not np.any(known.levels(known.cells) > 0.0)
+
+
 def test_complex_elements_count_once() -> None:
     params = RNG.standard_normal(4) + 1j * RNG.standard_normal(4)
     claim = 2.0 * params

@@ -88,19 +88,28 @@ def elements(tensor: Tensor) -> int:
 
 
 def points_of(tensor: Tensor, measured: Sequence[Measured]) -> Points:
-    """Coordinates that were measured one by one as elements; a complex one counts once both its parts are known."""
-    coordinates = np.concatenate([batch.coordinates for batch in measured]) if measured else np.zeros(0, np.int64)
-    estimates = [e for batch in measured for e in batch.estimates]
+    """Coordinates that were measured one by one as elements.
+
+    Those that could not be measured are left out; a complex one counts once both its parts are known.
+    """
+    seen = [
+        (coordinate, estimate)
+        for batch in measured
+        for coordinate, estimate in zip(batch.coordinates.tolist(), batch.estimates, strict=True)
+        if estimate.measured
+    ]
+    coordinates = np.array([coordinate for coordinate, _ in seen], dtype=np.int64)
+    estimates = [estimate for _, estimate in seen]
     claimed = np.array([e.slope for e in estimates], dtype=np.float64)
     reference = claimed - np.array([e.mismatch for e in estimates], dtype=np.float64)
     bars = np.array([e.bar for e in estimates], dtype=np.float64)
     if not tensor.complex:
-        return Points(coordinates.astype(np.int64), claimed, reference, bars)
+        return Points(coordinates, claimed, reference, bars)
     place = {int(c): k for k, c in enumerate(coordinates)}
     real = [k for c, k in place.items() if c % 2 == 0 and c + 1 in place]
     imaginary = [place[int(coordinates[k]) + 1] for k in real]
     return Points(
-        coordinates[real].astype(np.int64) // 2,
+        coordinates[real] // 2,
         claimed[real] + 1j * claimed[imaginary],
         reference[real] + 1j * reference[imaginary],
         np.hypot(bars[real], bars[imaginary]),

@@ -38,7 +38,10 @@ const bound = (value) => {
   return (Math.ceil(value / unit - 1e-6) * unit).toExponential(0);
 };
 
-const short = (value) => (value === 0 ? "0" : value.toExponential(1).replace("e+", "e"));
+const short = (value) => {
+  if (!Number.isFinite(value)) return "not finite";
+  return value === 0 ? "0" : value.toExponential(1).replace("e+", "e");
+};
 
 const size = (value) => (Array.isArray(value) ? Math.hypot(value[0], value[1]) : Math.abs(value));
 
