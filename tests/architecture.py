@@ -42,7 +42,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
         " _localisation _diagnosis _pipeline",
         "_functions": "_errors _records _adapters _pipeline _check",
-        "_report": "_records",
+        "_report": "_records _errors",
         "_stages": "_check _guard",
         "callbacks": "_check _guard",
         "network": "",
@@ -59,12 +59,13 @@ LAZY_EXCEPTIONS = frozenset({("_records", "_report")})
 THIRD_PARTY: Mapping[str, frozenset[str]] = {
     "numpy": frozenset(ROOMS) - {"_errors", "_causes"},
     "rich": frozenset({"_report", "_cli"}),
+    "matplotlib": frozenset({"_report", "_records"}),
     "pytest": frozenset({PLUGIN}),
 }
 FRAMEWORK_ROOMS = frozenset({"_adapters"})
 
 #: Imported inside functions only, so that `import gradproof` does not pay for them.
-SLOW = frozenset({"rich"})
+SLOW = frozenset({"rich", "matplotlib"})
 #: Rooms that pay for nothing of ours and for no NumPy when they are imported: pytest loads its plugins at every start.
 THRIFTY = frozenset({PLUGIN})
 

@@ -7,7 +7,7 @@ each line hands what it has to a room and takes a record back.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradproof._adapters.batch import read_batch
@@ -28,6 +28,7 @@ from gradproof._pipeline.options import (
     read_vary,
 )
 from gradproof._pipeline.probing import probing
+from gradproof._pipeline.progress import Progress, read_progress
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, report_of, switched_off
 from gradproof._records import Report
 
@@ -55,7 +56,7 @@ def check(
     has_aux: bool = False,
     only: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | bool | None = None,
 ) -> Report:
     """Judges a claimed gradient of a cost.
 
@@ -88,7 +89,8 @@ def check(
         has_aux: whether the cost returns ``(cost, anything)``.
         only: patterns of tensor names to check; one that matches no tensor is refused.
         exclude: patterns of tensor names to leave alone; one that matches no tensor is refused.
-        progress: called with the number of evaluations so far.
+        progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
+            cell, and takes it away at the end.
 
     Returns:
         The report; ``bool(report)`` is whether the gradient was proven correct.
@@ -115,11 +117,13 @@ class Settings:
         options: the choices of the check.
         meter: counts evaluations and says when the budget is spent.
         workers: as the user passed them.
+        told: where the meter tells how far the check is.
     """
 
     options: Options
     meter: Meter
     workers: Any = None
+    told: Progress = field(default_factory=lambda: read_progress(None))
 
 
 def read_settings(
@@ -132,7 +136,8 @@ def read_settings(
     """
     options = Options(_method(method), read_tolerance(tolerance), read_seed(seed), vectorized)
     evaluations, seconds = read_budget(budget)
-    return Settings(options, Meter(evaluations, seconds, progress), workers)
+    told = read_progress(progress)
+    return Settings(options, Meter(evaluations, seconds, told.tell), workers, told)
 
 
 def judged(opened: Callable[[], Call], settings: Settings) -> Report:
@@ -151,7 +156,7 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
         demand_matches("tolerance", chosen.tolerance, session.caller.structure.names)
     if call.foreign is not None:
         meter.spend(call.foreign.evaluations)
-    with session.protected(), _Workers(settings.workers, session) as spread:
+    with session.protected(), settings.told, _Workers(settings.workers, session) as spread:
         try:
             found = _found(session, chosen, meter, spread)
         except BudgetExhaustedError:

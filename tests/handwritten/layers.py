@@ -7,7 +7,7 @@ could tell.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.autograd import Function
@@ -64,7 +64,7 @@ def linear(slip: str) -> Callable[..., Any]:
                 "dW without the last example": lambda: (dx, v[:-1].t() @ x[:-1], db),
             }[slip]()
 
-    return Linear.apply
+    return cast(Callable[..., Any], Linear.apply)
 
 
 def _without(dw: Any) -> Any:
@@ -85,7 +85,7 @@ def activation(slip: str) -> Callable[..., Any]:
 
         @staticmethod
         def backward(ctx: Any, v: Any) -> Any:
-            x, y = ctx.saved_tensors
+            _, y = ctx.saved_tensors
             if slip == "derivative forgotten":
                 return v.clone()
             if slip == "at the wrong point":
@@ -94,7 +94,7 @@ def activation(slip: str) -> Callable[..., Any]:
                 return v * y * (1 - y)
             return v * (1 - y**2)
 
-    return Tanh.apply
+    return cast(Callable[..., Any], Tanh.apply)
 
 
 def leaky(slip: str) -> Callable[..., Any]:
@@ -112,7 +112,7 @@ def leaky(slip: str) -> Callable[..., Any]:
             slope = {"slope forgotten": 0.0, "another slope": 0.01}.get(slip, 0.2)
             return torch.where(x > 0, v, slope * v)
 
-    return Leaky.apply
+    return cast(Callable[..., Any], Leaky.apply)
 
 
 def softmax(slip: str) -> Callable[..., Any]:
@@ -136,7 +136,7 @@ def softmax(slip: str) -> Callable[..., Any]:
                 return v - y * v.sum(-1, keepdim=True)
             return y * (v - (v * y).sum(-1, keepdim=True))
 
-    return Softmax.apply
+    return cast(Callable[..., Any], Softmax.apply)
 
 
 def layer_norm(slip: str) -> Callable[..., Any]:
@@ -169,7 +169,7 @@ def layer_norm(slip: str) -> Callable[..., Any]:
                 dgain, dshift = dshift, dgain
             return dx, dgain, dshift
 
-    return Norm.apply
+    return cast(Callable[..., Any], Norm.apply)
 
 
 def embedding(slip: str) -> Callable[..., Any]:
@@ -190,7 +190,7 @@ def embedding(slip: str) -> Callable[..., Any]:
                 found[0] = 0
             return found, None
 
-    return Rows.apply
+    return cast(Callable[..., Any], Rows.apply)
 
 
 def broadcast(slip: str) -> Callable[..., Any]:
@@ -212,7 +212,7 @@ def broadcast(slip: str) -> Callable[..., Any]:
                 return v * scale, whole
             return v * scale, whole.sum().reshape(scale.shape)
 
-    return Scaled.apply
+    return cast(Callable[..., Any], Scaled.apply)
 
 
 def two_outputs(slip: str) -> Callable[..., Any]:
@@ -231,7 +231,7 @@ def two_outputs(slip: str) -> Callable[..., Any]:
                 return v * torch.cos(x)
             return v * torch.cos(x) - w * torch.sin(x)
 
-    return Both.apply
+    return cast(Callable[..., Any], Both.apply)
 
 
 def scaled_attention(slip: str) -> Callable[..., Any]:
@@ -266,7 +266,7 @@ def scaled_attention(slip: str) -> Callable[..., Any]:
                 du = p @ v
             return dq, dk, du
 
-    return Attention.apply
+    return cast(Callable[..., Any], Attention.apply)
 
 
 def dropped(slip: str) -> Callable[..., Any]:
@@ -290,7 +290,7 @@ def dropped(slip: str) -> Callable[..., Any]:
                 return v * (torch.rand_like(v) > 0.4).to(v.dtype) / 0.6
             return v * mask / 0.6
 
-    return Dropped.apply
+    return cast(Callable[..., Any], Dropped.apply)
 
 
 def convolution(slip: str) -> Callable[..., Any]:
@@ -316,7 +316,7 @@ def convolution(slip: str) -> Callable[..., Any]:
             dx = torch.nn.functional.conv1d(torch.nn.functional.pad(v, (k - 1, k - 1)), kernel.transpose(0, 1))
             return dx, dw
 
-    return Convolution.apply
+    return cast(Callable[..., Any], Convolution.apply)
 
 
 LAYERS: dict[str, Layer] = {

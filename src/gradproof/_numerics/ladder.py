@@ -10,7 +10,7 @@ The procedure is a generator that asks for steps and is sent values, so that man
 """
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,7 +80,7 @@ class Settings:
 
 
 class Slope(NamedTuple):
-    """Slope of the residual with its error bar; the fields are those of ``Estimate``."""
+    """Slope of the residual with its error bar; the fields are those of ``Estimate``, and the rungs it was read off."""
 
     value: float
     bar: float
@@ -92,6 +92,7 @@ class Slope(NamedTuple):
     hidden: float
     jump: float
     pairs: int
+    rungs: Mapping[int, Pair]
 
 
 def ladder(settings: Settings, target: float) -> Generator[list[float], list[Pair], Slope]:
@@ -184,7 +185,7 @@ def _outcome(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings
     pairs = len(rungs)
     if best is None:
         nan = math.nan
-        return Slope(nan, math.inf, nan, math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, pairs)
+        return Slope(nan, math.inf, nan, math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, pairs, rungs)
     h = rungs[best.rung].step
     kinks = [_slope_change(rungs, rung, settings) for rung in range(best.rung, best.rung + 3)]
     seen = sorted(change for change in kinks if change is not None)
@@ -192,7 +193,7 @@ def _outcome(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings
     hidden = 4.0 / 3.0 * EVEN_NOISE * settings.sigma / (2.0 * h)
     truncation = best.bar - best.noise
     jump = _jump(rungs, settings)
-    return Slope(best.value, best.bar, h, best.noise, truncation, kink, kinks[0] or 0.0, hidden, jump, pairs)
+    return Slope(best.value, best.bar, h, best.noise, truncation, kink, kinks[0] or 0.0, hidden, jump, pairs, rungs)
 
 
 def _slope_change(rungs: dict[int, Pair], rung: int, settings: Settings) -> float | None:

@@ -17,10 +17,24 @@ from gradproof._evaluation import BudgetExhaustedError
 from gradproof._localisation.components import Measured, components, measure_components, rows
 from gradproof._localisation.search import Whereabouts, find
 from gradproof._pipeline.edges import Work
+from gradproof._pipeline.evidence import elements, known, points_of
 from gradproof._pipeline.laboratory import Bench, shaped
 from gradproof._pipeline.point import Place0
 from gradproof._pipeline.reporting import Found, flat_offsets, unexplained
-from gradproof._records import Component, Components, Difference, Direction, Estimate, Part, Stats, Verdict
+from gradproof._records import (
+    Component,
+    Components,
+    Difference,
+    Direction,
+    Elements,
+    Estimate,
+    Evidence,
+    Part,
+    Points,
+    Source,
+    Stats,
+    Verdict,
+)
 from gradproof._verdict.judge import Outcome, default_scales, scaled
 from gradproof._verdict.settle import UNIT_ROUNDOFF
 
@@ -74,7 +88,7 @@ def explain(
     if work.options.method == "auto":
         told = {name for f in found.findings if f.cause not in UNTOLD for name in f.tensors}
         wanted = {i: SAMPLED_EXPLAINED if work.session.tensors[i].name in told else SAMPLED for i in guilty}
-        found.components = _elements(work, places, outcomes, case, wanted)
+        _elements(work, places, outcomes, case, wanted, found)
 
 
 def _unbroadcast(work: Work, place: Place0, found: Found) -> None:
@@ -151,33 +165,30 @@ def _sharpen(found: Found, i: int, claim: NDArray[Any], left: Left) -> None:
 
 
 def _elements(
-    work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Outcome], case: Case | None,
+    work: Work,
+    places: Mapping[int, Place0],
+    outcomes: Mapping[int, Outcome],
+    case: Case | None,
     wrong: Mapping[int, int],
-) -> Components:  # fmt: skip
-    """Elements of the wrong tensors, each with how many are measured at most; largest mismatch first.
+    found: Found,
+) -> None:
+    """Files the elements of the wrong tensors, each with how many are measured at most, and what is kept of them.
 
     Where a fix was proven, the repaired claim is the derivative of every element to within the proof's bound, and
     where a tensor was measured element by element that is known as well; only the others are sampled.
     """
     offsets = flat_offsets(work.session)
     listed: list[Component] = []
+    kept: dict[str, Elements] = {}
     measured = 0
     for i in wrong:
         tensor = work.session.tensors[i]
-        elements = tensor.size // 2 if tensor.complex else tensor.size
-        suspect = case.suspects.get(i) if case else None
-        left = case.mended.get(i) if case else None
-        direct = suspect.elements if suspect else None
-        if suspect is not None and direct is not None:
-            scale = suspect.directions[0].parts[0].weight
-            bars = suspect.bars / scale
-            bars = np.hypot(bars[::2], bars[1::2]) if tensor.complex else bars
-            listed += components(tensor, offsets[tensor.name], suspect.claim, direct, bars.reshape(direct.shape))
-            measured += elements
-        elif suspect is not None and left is not None:
-            bars = np.full(suspect.claim.shape, left.absolute)
-            listed += components(tensor, offsets[tensor.name], suspect.claim, left.repaired, bars)
-            measured += elements
+        offset = offsets[tensor.name]
+        if case is not None and (throughout := _throughout(case, i)) is not None:
+            claim, reference, bars, source = throughout
+            listed += components(tensor, offset, claim, reference, bars)
+            flat = (array.reshape(-1) for array in (claim, reference, bars))
+            points = Points(np.arange(elements(tensor)), *flat)
         else:
             mask = case.places[i].mask if case and i in case.places else None
             try:
@@ -186,10 +197,31 @@ def _elements(
                 work.notes.append("The budget ran out while elements were measured.")
                 break
             listed += rows(places[i].reference.evaluator.problem, sample, offsets)
-            measured += sum(len(batch.coordinates) for batch in sample) // (2 if tensor.complex else 1)
-    total = sum(t.size // 2 if t.complex else t.size for i, t in enumerate(work.session.tensors) if i in wrong)
+            points = points_of(tensor, sample)
+            source = Source.MEASURED if len(points.positions) == elements(tensor) else Source.SAMPLED
+        measured += len(points.positions)
+        if len(points.positions):
+            norms = found.absolute[i][3:5]
+            kept[tensor.name] = known(tensor, offset, points, source, tolerance=found.tensors[i].tolerance, norms=norms)
+    total = sum(elements(t) for i, t in enumerate(work.session.tensors) if i in wrong)
     listed.sort(key=lambda c: -abs(c.mismatch) if math.isfinite(abs(c.mismatch)) else math.inf)
-    return Components(tuple(listed[:KEPT]), measured, total)
+    found.components = Components(tuple(listed[:KEPT]), measured, total)
+    found.evidence = Evidence(elements=kept)
+
+
+def _throughout(case: Case, i: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64], Source] | None:
+    """Claim, reference and error bars of a tensor whose every element is known, and how."""
+    suspect, left = case.suspects.get(i), case.mended.get(i)
+    if suspect is None:
+        return None
+    direct = suspect.elements
+    if direct is not None:
+        bars = suspect.bars / suspect.directions[0].parts[0].weight
+        bars = np.hypot(bars[::2], bars[1::2]) if suspect.tensor.complex else bars
+        return suspect.claim, direct, bars.reshape(direct.shape), Source.MEASURED
+    if left is not None:
+        return suspect.claim, left.repaired, np.full(suspect.claim.shape, left.absolute), Source.REPAIRED
+    return None
 
 
 def _sample(

@@ -13,13 +13,14 @@ from gradproof._adapters.claims import Claims
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
+from gradproof._pipeline.evidence import traced
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing
 from gradproof._pipeline.ties import illegal_choices
 from gradproof._pipeline.vacuous import hiding
-from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict, in_format, spacing
+from gradproof._records import Difference, Evidence, Finding, Place, Tensor, TensorReport, Verdict, in_format, spacing
 from gradproof._verdict.judge import ROUNDING, Judge, Outcome, Seeds, default_scales, relative_high, relative_low
 from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combined, equalised, settle
 
@@ -128,6 +129,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         from gradproof._pipeline.explaining import explain  # only a wrong gradient pays for the diagnosis
 
         explain(work, place, places, outcomes, found)
+    found.evidence = Evidence(traced(work.session.tensors, places), found.evidence.elements)
     _end(work, found)
     return found
 

@@ -11,6 +11,7 @@ from gradproof._pipeline.options import Options
 from gradproof._records import (
     Components,
     Difference,
+    Evidence,
     Finding,
     Place,
     Power,
@@ -33,6 +34,7 @@ class Found:
     Attributes:
         tensors: one report a tensor, in the user's order.
         absolute: (low, high, estimate) of each tensor's mismatch and the norms of its claim and reference.
+        evidence: what was measured on the way.
     """
 
     tensors: list[TensorReport]
@@ -41,6 +43,7 @@ class Found:
     components: Components = field(default_factory=Components)
     notes: list[str] = field(default_factory=list)
     precision: str = "float64"
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def report_of(found: Found, options: Options, evaluations: int, seconds: float) -> Report:
@@ -66,6 +69,7 @@ def report_of(found: Found, options: Options, evaluations: int, seconds: float) 
         found.precision,
         2 * sum(t.size for t in found.tensors),
         power,
+        found.evidence,
     )
 
 

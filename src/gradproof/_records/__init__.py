@@ -2,9 +2,10 @@
 
 The decision behind them: rooms exchange small immutable records and never each other's objects, so that each room can
 be tested with hand-made input. ``work`` holds what is asked of a problem and what comes back, ``report`` what people
-keep.
+keep, ``evidence`` what was measured on the way.
 """
 
+from gradproof._records.evidence import Elements, Evidence, Points, Source, Trace
 from gradproof._records.formats import BFloat16, format_of, in_format, spacing
 from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
@@ -38,20 +39,25 @@ __all__ = [
     "Components",
     "Difference",
     "Direction",
+    "Elements",
     "Estimate",
+    "Evidence",
     "Finding",
     "Noise",
     "Part",
     "Pattern",
     "Place",
+    "Points",
     "Power",
     "Ray",
     "Region",
     "Report",
     "Samples",
+    "Source",
     "Stats",
     "Tensor",
     "TensorReport",
+    "Trace",
     "Verdict",
     "Weighting",
     "format_of",
