@@ -28,9 +28,9 @@ def outcome(folder: Path, text: str, required: str, name: str = "test_planted.py
     planted.write_text(text, encoding="utf-8")
     (folder / "conftest.py").write_text(hooks.read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GRADPROOF"))}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GRADPROOF", "TESTS_"))}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "."]
-    environment = {**own, "GRADPROOF_REQUIRE_ALL": required}
+    environment = {**own, "TESTS_REQUIRE_ALL": required}
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return run.returncode, run.stdout + run.stderr
 

@@ -7,7 +7,7 @@ each line hands what it has to a room and takes a record back.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradproof._adapters.batch import read_batch
@@ -26,12 +26,11 @@ from gradproof._pipeline.options import (
     read_tolerance,
     read_vary,
 )
+from gradproof._pipeline.origin import origin
 from gradproof._pipeline.probing import probing
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, report_of, switched_off
 from gradproof._records import Report
-
-#: The methods that ``method=`` names.
-METHODS = ("auto", "probe", "exhaustive", "classic")
+from gradproof._settings import METHODS, setting
 
 
 def check(
@@ -89,6 +88,9 @@ def check(
         exclude: patterns of tensor names to leave alone.
         progress: called with the number of evaluations so far.
 
+    ``tolerance``, ``method``, ``budget``, ``seed`` and ``workers`` that are left at None take the command line's flag,
+    the environment variable (``GRADPROOF_SEED``), the table ``[tool.gradproof]`` where cases are run, or the default.
+
     Returns:
         The report; ``bool(report)`` is whether the gradient was proven correct.
 
@@ -103,7 +105,8 @@ def check(
         read_terms(terms),
     )  # fmt: skip
     as_passed = () if data is None else data if isinstance(data, tuple | list) else (data,)
-    return judged(lambda: in_numpy(call, as_passed), settings)
+    report = judged(lambda: in_numpy(call, as_passed), settings)
+    return replace(report, origin=origin(cost, grads))
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,19 @@ class Settings:
 def read_settings(
     tolerance: Any, method: Any, budget: Any, seed: Any, workers: Any, progress: Any, *, vectorized: bool = False
 ) -> Settings:
-    """Reads what every public function takes.
+    """Reads what every public function takes, from the settings where it was left out.
 
     Raises:
         InputError: something is not of the form it must have.
     """
-    options = Options(_method(method), read_tolerance(tolerance), read_seed(seed), vectorized)
-    evaluations, seconds = read_budget(budget)
-    return Settings(options, Meter(evaluations, seconds, progress), workers)
+    options = Options(
+        _method(setting("method", method)),
+        read_tolerance(setting("tolerance", tolerance)),
+        read_seed(setting("seed", seed)),
+        vectorized,
+    )
+    evaluations, seconds = read_budget(setting("budget", budget))
+    return Settings(options, Meter(evaluations, seconds, progress), setting("workers", workers))
 
 
 def judged(opened: Callable[[], Call], settings: Settings) -> Report:

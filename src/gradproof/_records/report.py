@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from os import PathLike
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -184,6 +186,23 @@ class TensorReport:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the claimed gradient is written.
+
+    Attributes:
+        function: the name of the function that computes it.
+        file: its file.
+        line: its first line, that of a decorator where there is one.
+        end_line: its last line.
+    """
+
+    function: str
+    file: str
+    line: int
+    end_line: int
+
+
 @dataclass(frozen=True)
 class Report:
     """The outcome of a check.
@@ -201,6 +220,8 @@ class Report:
         seed: the seed of the random directions.
         precision: in what precision the cost was evaluated.
         classic_evaluations: what the course notes' loop costs here, two evaluations a parameter.
+        power: name to the smallest error that this check would have caught in that tensor.
+        origin: where the function that computes the claimed gradient is written; None where no such function is known.
     """
 
     verdict: Verdict
@@ -216,6 +237,7 @@ class Report:
     precision: str
     classic_evaluations: int
     power: Mapping[str, Power] = field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def passed(self) -> bool:
@@ -266,6 +288,26 @@ class Report:
         from gradproof._report.machine import as_dict
 
         return as_dict(self)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str | None:
+        """The content of ``to_dict`` as JSON, in ASCII, as ``gradproof/_report/schema.json`` describes it.
+
+        Args:
+            path: the file to write it to.
+
+        Returns:
+            The text where no path is given, else None.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from gradproof._report.machine import as_dict, as_json
+
+        text = as_json(as_dict(self))
+        if path is None:
+            return text
+        Path(path).write_text(text + "\n", encoding="utf-8")
+        return None
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
