@@ -186,6 +186,19 @@ def test_the_command_line_hands_all_three_to_its_cases(
     assert seed("--seed", "3") == "3"
 
 
+def test_workers_know_the_functions_of_a_file_of_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "beside.py").write_text("import numpy as np\ndef inner(p):\n    return np.sin(p)\n", encoding="utf-8")
+    source = "import numpy as np, gradproof as gp\nfrom beside import inner\n"
+    source += "def cost(p):\n    return float(np.sum(inner(p)))\n"
+    source += "@gp.case\ndef net():\n    return gp.check(cost, np.ones(3), np.cos)\n"
+    source += "@gp.case\ndef local():\n    return gp.check(lambda p: cost(p), np.ones(3), np.cos)\n"
+    (tmp_path / "check_net.py").write_text(source, encoding="utf-8")
+    assert main(["run", "check_net.py::net", "--workers", "2"]) == 0
+    capsys.readouterr()
+    assert main(["run", "check_net.py::local", "--workers", "2"]) == 2
+    assert "Define it at the top level" in " ".join(capsys.readouterr().err.split())
+
+
 def test_paths_in_the_file_start_where_it_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
-from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
+from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, load_by_path, loaded_by_path, mapper
 from gradproof._pipeline.batching import together
 from gradproof._pipeline.options import (
     Options,
@@ -212,7 +212,9 @@ class _Workers:
 
             self._session.demand_sendable()
             count = os.cpu_count() if self._given == -1 else self._given
-            self._own = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+            self._own = ProcessPoolExecutor(
+                count, get_context("spawn"), load_by_path, (loaded_by_path(self._session.call.cost),)
+            )
             return mapper(self._own)
         if isinstance(self._given, ProcessPoolExecutor):
             self._session.demand_sendable()
