@@ -49,7 +49,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "network": "",
         "_cases": "_check _report network _stages _records _errors",
         "_cli": "_cases _causes _check _report network _stages _records _settings _errors",
-        PLUGIN: "_cases _check _report _records _settings _errors",
+        PLUGIN: f"{FACE} _cases _cli _check _report _records _settings _errors",
     }.items()
 } | {FACE: frozenset({"everything"})}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from gradproof._cases.cases import require_python_file
+from gradproof._cases.marked import require_python_file
 from gradproof._errors import InputError
 
 #: What a file must contain to be loaded where only its name was matched.

@@ -9,7 +9,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradproof._cases.cases import Case
+from gradproof._cases import marked
+from gradproof._cases.marked import Case
 from gradproof._errors import GradientError, InputError
 from gradproof._records import Report, Verdict
 
@@ -62,13 +63,15 @@ def unloadable(path: Path, error: BaseException) -> Outcome:
 
 
 def told(error: BaseException) -> str:
-    """The user's own lines of a traceback; what lies above them is gradproof's business."""
+    """The user's own lines of a traceback: what lies above the case is the business of whoever runs it."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, SystemExit):
         return "It left through sys.exit; put that under `if __name__ == '__main__':`."
     whole = traceback.TracebackException.from_exception(error)
-    here = str(Path(__file__).parent.parent)
-    frames = [frame for frame in whole.stack if not frame.filename.startswith((here, "<frozen"))]
+    running = [number for number, frame in enumerate(whole.stack) if frame.filename == marked.__file__]
+    below = whole.stack[running[0] + 1 :] if running else whole.stack
+    package = str(Path(__file__).parent.parent)
+    frames = [frame for frame in below if not frame.filename.startswith((package, "<frozen"))]
     lines = [*traceback.StackSummary.from_list(frames).format(), *whole.format_exception_only()]
     return "".join(lines).rstrip()
