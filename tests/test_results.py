@@ -163,6 +163,29 @@ def test_a_report_says_where_its_gradient_is_written() -> None:
     assert both.function.endswith("<lambda>")
 
 
+def test_a_backward_pass_says_where_it_is_written() -> None:
+    torch: Any = pytest.importorskip("torch")
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            return 2 * ctx.saved_tensors[0] * grad
+
+    x = torch.ones(3, dtype=torch.float64)
+    origin = gp.check_function(Square.apply, x).origin
+    assert origin is not None
+    assert origin.function.endswith("Square.backward")
+    assert Path(origin.file).name == Path(__file__).name
+    assert gp.check_function(torch.sin, x).origin is None
+    module = torch.nn.Linear(3, 1).double()
+    assert gp.check_module(module, lambda module, x: module(x).sum(), data=x[None]).origin is None
+
+
 def test_sarif_is_as_published(written: Path) -> None:
     log = json.loads((written / "a.sarif").read_text(encoding="utf-8"))
     jsonschema.Draft4Validator(OF_SARIF).validate(log)

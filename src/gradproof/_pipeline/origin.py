@@ -20,7 +20,15 @@ def origin(cost: Callable[..., Any], grads: Any) -> Origin | None:
         cost: the cost, which returns the gradient as well where ``grads`` is True.
         grads: the claimed gradient, as ``check`` takes it.
     """
-    function = cost if grads is True else grads
+    return _origin(cost if grads is True else grads)
+
+
+def origin_of_backward(function: Callable[..., Any], vjp: Any) -> Origin | None:
+    """The backward pass of a function: ``vjp``, or the ``backward`` of the class whose ``apply`` the function is."""
+    return _origin(getattr(getattr(function, "__self__", None), "backward", None) if vjp is None else vjp)
+
+
+def _origin(function: Any) -> Origin | None:
     if not callable(function):
         return None
     code = _code(function)
