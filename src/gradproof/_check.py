@@ -71,8 +71,8 @@ def check(
         examples_axis: the axis of the data along which examples are counted; where left out, the one along which all
             data arrays have one length.
         options: keyword arguments for both functions.
-        vary: names of options that are numbers and may be varied to name a cause; default lambd, lambda_, alpha,
-            weight_decay, l2, keep_prob and p, where they are among the options.
+        vary: names of options that are numbers and may be varied to name a cause; default ``lambd``, ``lambda_``,
+            ``alpha``, ``weight_decay``, ``l2``, ``keep_prob`` and ``p``, where they are among the options.
         terms: name to cost term, functions with the signature of the cost that add up to it; the report then says
             which term's derivative is wrong.
         tolerance: the relative difference per tensor that must never pass, or a mapping of name patterns to such
