@@ -100,6 +100,24 @@ def test_a_file_that_does_not_load_does_not_stop_the_others(tmp_path: Path, caps
     assert "1 correct, 1 could not run" in shown.out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rum", "x.py"], "'rum' should be one of demo, run, causes, but is unknown. Did you mean run?"),
+        (["run", "--sed", "3"], "'--sed' should be one of --list, --strict, "),
+        (["run", "--sed", "3"], "but is unknown. Did you mean --seed?"),
+        (["run", "--sarf=x"], "Did you mean --sarif?"),
+        (["run", "--see", "3"], "'--see'"),  # no abbreviations
+        (["causes", "factor", "--json", "-"], "'--json' should be one of --help, but is unknown. See --help."),
+    ],
+)
+def test_what_nobody_knows_gets_the_nearest(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_help_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for command in ([], ["run"], ["demo"], ["causes"]):
