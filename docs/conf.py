@@ -17,6 +17,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "gradproof"
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

@@ -57,6 +57,9 @@ def check(
 ) -> Report:
     """Judges a claimed gradient of a cost.
 
+    ``tolerance``, ``method``, ``budget``, ``seed`` and ``workers`` that are left at None take the command line's flag,
+    the environment variable (``GRADPROOF_SEED``), the table ``[tool.gradproof]`` where cases are run, or the default.
+
     Args:
         cost: ``cost(params, *args, *data, **options) -> float``; a 0-d array or one-element array will do. With
             ``grads=True`` it returns ``(cost, grads)``, with ``has_aux=True`` ``(cost, anything)``. A cost that takes
@@ -87,9 +90,6 @@ def check(
         only: patterns of tensor names to check.
         exclude: patterns of tensor names to leave alone.
         progress: called with the number of evaluations so far.
-
-    ``tolerance``, ``method``, ``budget``, ``seed`` and ``workers`` that are left at None take the command line's flag,
-    the environment variable (``GRADPROOF_SEED``), the table ``[tool.gradproof]`` where cases are run, or the default.
 
     Returns:
         The report; ``bool(report)`` is whether the gradient was proven correct.
