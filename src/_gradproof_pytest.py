@@ -82,18 +82,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("gradproof")
             if leave_out is not None:
                 item.add_marker(leave_out)
+    if hasattr(config, "workerinput"):
+        return  # a worker of pytest-xdist can say it in a test's own failure only, which is where it comes up next
+    for item in items:
         _marked(item)
+    if leave_out is None and any(item.get_closest_marker("gradproof") for item in items):
+        from gradproof._errors import InputError
+
+        try:
+            _table(config)
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Lends the options, the marker's settings and those of the file to whatever the test checks."""
-    if "gradproof" not in sys.modules:
+    if "gradproof" not in sys.modules and item.get_closest_marker("gradproof") is None:
         return (yield)
     from gradproof._settings import lending
 
     flags = item.config.stash[_FLAGS]
-    with lending({**flags, **_marked(item)}, _table(item.config).values):
+    with lending({**flags, **_marked(item)}, lambda: _table(item.config).values):
         return (yield)
 
 
@@ -195,8 +205,8 @@ class _Gathering:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
-            self._told += [json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY]
-            self._sent += vars(report).get(_SENT, [])
+            self._told.extend(json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY)
+            self._sent.extend(vars(report).get(_SENT, []))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -387,7 +397,7 @@ def _write(outputs: dict[str, str], outcomes: "list[Outcome]", config: pytest.Co
     from gradproof._settings import lending, setting
 
     require_apart(outputs)
-    with lending(config.stash[_FLAGS], _table(config).values):
+    with lending(config.stash[_FLAGS], lambda: _table(config).values):
         strict = bool(setting("strict"))
     seconds = sum(outcome.seconds for outcome in outcomes)
     write(Results(tuple(outcomes), min(status, 2), strict, seconds, root()), outputs, sys.stdout)

@@ -160,6 +160,12 @@ def test_each_source_goes_over_the_next(
     run(pytester, *arguments).assert_outcomes(passed=2)
 
 
+def test_the_first_check_of_a_process_takes_the_settings_as_well(pytester: pytest.Pytester) -> None:
+    pytester.makepyprojecttoml("[tool.gradproof]\nseed = 1\n[tool.pytest.ini_options]\n")
+    tests(pytester, SEEN.format("", 1))
+    pytester.runpytest_subprocess(*BY_NAME, "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
 def test_the_nearest_marker_goes_first(pytester: pytest.Pytester) -> None:
     tests(
         pytester,
@@ -198,6 +204,26 @@ def test_a_marker_that_cannot_be_is_bad_usage(pytester: pytest.Pytester, marker:
     result = run(pytester)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert said in result.stderr.str() + result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("content", "variable", "said"),
+    [("sede = 3", "", "Did you mean seed?"), ("seed = 'x'", "", "`seed` should be"), ("", "x", "GRADPROOF_SEED")],
+)
+def test_settings_that_cannot_be_are_bad_usage_where_they_are_used(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, content: str, variable: str, said: str
+) -> None:
+    pytester.makepyprojecttoml(f"[tool.gradproof]\n{content}\n[tool.pytest.ini_options]\n")
+    monkeypatch.setenv("GRADPROOF_SEED", variable)
+    tests(pytester, "def test_it(gradproof):\n    gradproof.check(cost, POINT, right)\n")
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in result.stdout.str() + result.stderr.str()
+    result = run(pytester, "-n1")
+    result.assert_outcomes(failed=1)
+    assert said in result.stdout.str()
+    tests(pytester, "def test_plain():\n    pass\n")
+    run(pytester).assert_outcomes(passed=1)
 
 
 def test_exhaustive_is_a_method(pytester: pytest.Pytester) -> None:

@@ -48,11 +48,11 @@ def table(folder: Path, content: str) -> Path:
 
 def test_each_source_goes_over_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checked().seed == 0
-    with lending({}, {"seed": 1}):
+    with lending({}, lambda: {"seed": 1}):
         assert checked().seed == 1
         monkeypatch.setenv("GRADPROOF_SEED", "2")
         assert checked().seed == 2
-        with lending({"seed": 3}, {"seed": 1}):
+        with lending({"seed": 3}, lambda: {"seed": 1}):
             assert checked().seed == 3
             assert checked(seed=4).seed == 4
             assert checked(seed=0).seed == 0
@@ -80,7 +80,7 @@ def test_every_setting_of_a_check_reaches_it(
     plain = seen(checked())
     if how == "variable":
         monkeypatch.setenv(variable(name), text)
-    with lending({name: value} if how == "flag" else {}, {name: value} if how == "file" else {}):
+    with lending({name: value} if how == "flag" else {}, lambda: {name: value} if how == "file" else {}):
         changed = seen(checked())
     assert changed != plain
     assert changed <= value if name == "budget" else changed == (0.25 if name == "tolerance" else value)

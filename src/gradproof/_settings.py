@@ -47,10 +47,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """What whoever runs cases lends to the checks inside: the flags given and the table of the file."""
+    """What whoever runs cases lends to the checks inside: the flags given and, once asked for, the file's table."""
 
     flags: Mapping[str, Any] = field(default_factory=dict)
-    table: Mapping[str, Any] = field(default_factory=dict)
+    table: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,17 @@ def setting(name: str, given: Any = None) -> Any:
     if name in lent.flags:
         return lent.flags[name]
     from_environment = _of_environment(name)
-    return lent.table.get(name) if from_environment is None else from_environment
+    return lent.table().get(name) if from_environment is None else from_environment
 
 
 @contextmanager
-def lending(flags: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[None]:
-    """Lends flags and the file's table to the checks that run inside."""
+def lending(flags: Mapping[str, Any], table: Callable[[], Mapping[str, Any]] = dict) -> Iterator[None]:
+    """Lends settings to the checks that run inside.
+
+    Args:
+        flags: name to value, from the command line.
+        table: what gives the file's table; called when a check asks for what nobody else says.
+    """
     token = _LENT.set(Lent(flags, table))
     try:
         yield

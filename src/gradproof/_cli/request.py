@@ -68,7 +68,7 @@ def request(asked: argparse.Namespace) -> Request:
 
 def _chosen(name: str, flags: Mapping[str, Any], table: Table) -> Any:
     """A setting of the run; paths in the file start where the file lies."""
-    with lending(flags, {}):
+    with lending(flags):
         value = setting(name)
     if value is not None or name not in table.values:
         return value

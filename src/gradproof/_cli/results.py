@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradproof._cases.outcomes import Outcome
-from gradproof._records import Finding, Verdict
+from gradproof._records import Finding, Report, Verdict
 from gradproof._report import wording
 from gradproof._report.headline import reason
 
@@ -87,6 +87,9 @@ def problems(results: Results) -> Iterator[Problem]:
         for finding in outcome.report.findings:
             severe = finding.severity == "error"
             yield Problem(outcome, finding.cause, severe, finding.tensors, message_of(finding), lines)
+        if unnamed := _unnamed(outcome.report):
+            message = f"The claimed gradient of {wording.spaced(wording.names(unnamed))} is wrong."
+            yield Problem(outcome, UNEXPLAINED, True, unnamed, message, lines)
         unsettled = tuple(
             tensor.name for tensor in outcome.report.tensors.values() if tensor.verdict is Verdict.UNDECIDED
         )
@@ -95,6 +98,13 @@ def problems(results: Results) -> Iterator[Problem]:
             what = wording.spaced(wording.names(unsettled)) or "The gradient"
             message = wording.sentence(f"{what} cannot be judged{': ' + why if why else ''}")
             yield Problem(outcome, UNDECIDED, results.strict, unsettled, message, lines)
+
+
+def _unnamed(report: Report) -> tuple[str, ...]:
+    """The wrong tensors that no finding is about."""
+    named = {name for finding in report.findings if finding.severity == "error" for name in finding.tensors}
+    wrong = (tensor.name for tensor in report.tensors.values() if tensor.verdict is Verdict.WRONG)
+    return tuple(name for name in wrong if name not in named)
 
 
 def lines_of(outcome: Outcome, root: Path) -> Lines:

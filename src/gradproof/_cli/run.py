@@ -59,7 +59,7 @@ def run(asked: Request, out: TextIO, err: TextIO) -> int:
     if asked.listing:
         return _listed(found, outcomes, out, err)
     for number, one in enumerate(found.values(), start=1):
-        with working(err, f"checking {number} of {len(found)}: {one.label}"), lending(asked.flags, asked.table):
+        with working(err, f"checking {number} of {len(found)}: {one.label}"), lending(asked.flags, lambda: asked.table):
             outcome = outcome_of(one)
         outcomes.append(outcome)
         _tell(outcome, people, err)
