@@ -33,7 +33,7 @@ def _sarif(results: Results) -> str:
 
 
 def _html(results: Results) -> str:
-    """The one place where the page of a run is asked for."""
+    """The one place where the page of a run is asked for: the reports by the labels of their cases, in one document."""
     raise InputError.of("writing the results", "--html", "a form that is there", "not there yet", "Take another form.")
 
 
