@@ -265,3 +265,34 @@ def test_a_structure_without_names_in_common_but_one_pairs_that_one() -> None:
     assert claims.values["b1"].tolist() == [7.0, 8.0]
     assert forms(claims) == [("W1", "missing", "error")]
     assert "V" in claims.notes[0]
+
+
+@pytest.mark.parametrize("prefix", ["", "d"])
+def test_a_claim_that_says_the_same_again_is_not_read_again(prefix: str) -> None:
+    structure = Structure.of(PARAMS, "theta")
+    tensors = tensors_of(structure)
+    grads = {prefix + name: value for name, value in GRADS.items()}
+    before = read_claims(grads, structure, tensors)
+    again = {name: np.array(value) for name, value in grads.items()}
+    assert read_claims(again, structure, tensors, before) is before
+    again[prefix + "W1"][1, 2] += 1e-9
+    changed = read_claims(again, structure, tensors, before)
+    assert changed is not before
+    assert changed.values["W1"][5] == again[prefix + "W1"][1, 2]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"W1": GRADS["W1"].T.copy(), "b1": GRADS["b1"]},
+        {"W1": GRADS["W1"].astype(np.float32), "b1": GRADS["b1"]},
+        {"W1": GRADS["W1"]},
+        {**GRADS, "dZ1": np.ones(2)},
+        [GRADS["W1"], GRADS["b1"]],
+    ],
+    ids=["shape", "dtype", "missing", "extra", "nesting"],
+)
+def test_a_claim_of_another_form_is_read_again(other: Any) -> None:
+    structure = Structure.of(PARAMS, "theta")
+    before = read_claims(GRADS, structure, tensors_of(structure))
+    assert not before.repeated_by(other, tensors_of(structure))

@@ -204,10 +204,15 @@ class Session:
                 return claims
         return self.gradient(theta, native=native)
 
-    def gradient(self, theta: NDArray[Any], *, native: bool = False) -> Claims:
+    def gradient(self, theta: NDArray[Any], *, native: bool = False, before: Claims | None = None) -> Claims:
         """The claimed gradient of a callable, without a call of the cost before it.
 
         What it changes of the data it is given is put back, once it is known to do so.
+
+        Args:
+            theta: the point.
+            native: whether it is given the user's own dtypes.
+            before: what it claimed at an earlier call.
         """
         grads = self.call.grads
         if grads is True:
@@ -234,7 +239,7 @@ class Session:
                 "This is an early update (early-update): compute all gradients first, on copies, and update the "
                 "parameters after that.",
             )  # fmt: skip
-        claims = read_claims(found, self.caller.structure, self.tensors)
+        claims = read_claims(found, self.caller.structure, self.tensors, before)
         if self.kept is not None:
             self.kept.restore()
         return claims

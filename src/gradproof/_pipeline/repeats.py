@@ -59,7 +59,7 @@ class Repeats:
     def differing(self, name: str) -> float:
         """How much the calls differ in one tensor, relative to the sum of their norms; 0 where they agree."""
         found = [claims.values[name] for claims in self.calls if name in claims.values]
-        if all(np.array_equal(found[0], other) for other in found[1:]):
+        if all(other is found[0] or np.array_equal(found[0], other) for other in found[1:]):
             return 0.0
         # Beside the whole gradient, what rounding leaves of a zero may be something else at each call.
         least = ROUNDING * max((largest(v) for v in self.calls[0].values.values()), default=0.0)
@@ -101,7 +101,7 @@ def _second_call(found: Repeats, kept: Kept, touched: Sequence[str], meter: Mete
     session = found.session
     after = kept.now() if touched else kept
     state = session.watched()
-    again = replace(found, calls=(*found.calls, _alone(session, meter)))
+    again = replace(found, calls=(*found.calls, _alone(session, found.calls[0], meter)))
     differs = any(again.differing(t.name) for t in session.tensors)
     moved = tuple(state.moved()) if differs else ()
     data: tuple[str, ...] = ()
@@ -117,11 +117,11 @@ def _second_call(found: Repeats, kept: Kept, touched: Sequence[str], meter: Mete
     return replace(again if differs else found, session=session, data=data, moved=moved)
 
 
-def _alone(session: Session, meter: Meter) -> Claims:
+def _alone(session: Session, before: Claims, meter: Meter) -> Claims:
     """The gradient without the cost before it, if it can do without."""
     if session.call.grads is not True:
         try:
-            return session.gradient(session.theta)
+            return session.gradient(session.theta, before=before)
         except Exception:  # it needs what the cost leaves behind, and only once
             pass
     return claims_at(session, session.theta, meter)
