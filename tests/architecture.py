@@ -26,7 +26,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     for room, allowed in {
         "_errors": "",
         "_causes": "_errors",
-        "_guard": "",
+        "_guard": "_errors",
         "_tree": "_errors",
         "_records": "_errors",
         "_numerics": "",
@@ -42,12 +42,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
         " _localisation _diagnosis _pipeline",
         "_functions": "_errors _records _adapters _pipeline _check",
+        "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
         "_report": "_records",
         "_stages": "_check _guard",
         "callbacks": "_check _guard",
         "network": "",
         "_cases": "_check _report network _stages _records _errors",
-        "_cli": "_cases _causes _check _report network _stages _records _errors",
+        "_cli": "_cases _causes _check _guard _plan _report network _stages _records _errors",
         PLUGIN: "_cases _check _report",
     }.items()
 } | {FACE: frozenset({"everything"})}

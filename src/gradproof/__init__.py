@@ -5,7 +5,20 @@ from gradproof._cases import case
 from gradproof._check import check
 from gradproof._errors import CheckCostWarning, CheckDuringTraining, GradientError, InputError, UndecidedWarning
 from gradproof._functions import check_function, check_module
-from gradproof._records import Component, Components, Difference, Finding, Place, Report, TensorReport, Verdict
+from gradproof._guard import training
+from gradproof._plan import plan
+from gradproof._records import (
+    Component,
+    Components,
+    Difference,
+    Expense,
+    Finding,
+    Place,
+    Plan,
+    Report,
+    TensorReport,
+    Verdict,
+)
 from gradproof._tree import from_vector, locate, to_vector
 
 __version__ = "0.1.0"
@@ -16,10 +29,12 @@ __all__ = [
     "Component",
     "Components",
     "Difference",
+    "Expense",
     "Finding",
     "GradientError",
     "InputError",
     "Place",
+    "Plan",
     "Report",
     "TensorReport",
     "UndecidedWarning",
@@ -31,7 +46,9 @@ __all__ = [
     "from_vector",
     "locate",
     "network",
+    "plan",
     "to_vector",
+    "training",
 ]
 
 for _name in __all__:

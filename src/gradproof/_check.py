@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradproof import _guard
 from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._adapters.translating import data_in_numpy, in_numpy
@@ -27,7 +28,7 @@ from gradproof._pipeline.options import (
     read_vary,
 )
 from gradproof._pipeline.probing import probing
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, report_of, switched_off
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
 from gradproof._records import Report
 
 #: The methods that ``method=`` names.
@@ -94,6 +95,7 @@ def check(
 
     Raises:
         InputError: what was passed in cannot be checked. What the cost raises at the given parameters goes through.
+        CheckDuringTraining: it was called inside ``gradproof.training()``.
     """
     settings = read_settings(tolerance, method, budget, seed, workers, progress, vectorized=vectorized)
     batch = read_batch(data_in_numpy(data), examples_axis)
@@ -139,11 +141,17 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
 
     Raises:
         InputError: what was passed in cannot be checked.
+        CheckDuringTraining: it was called inside ``gradproof.training()``.
     """
     began = time.perf_counter()
     chosen, meter = settings.options, settings.meter
-    if os.environ.get("GRADPROOF", "").lower() == "off":
-        return switched_off(chosen)
+    listener = _guard.overheard()
+    if listener is not None:
+        listener(opened(), chosen)
+        return not_made(chosen, "Nothing was checked: this check was only asked about.")
+    if _guard.switched_off():
+        return not_made(chosen, "Nothing was checked: the environment variable GRADPROOF is off.")
+    _guard.demand_no_training()
     call = opened()
     session = open_session(call)
     if call.foreign is not None:
@@ -155,7 +163,9 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
             found = nothing(session, chosen, "the budget ran out before anything was measured", notes=[OUT_OF_BUDGET])
     if call.foreign is not None:
         found.notes = [*call.foreign.notes, *found.notes]
-    return report_of(found, chosen, meter.count, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    _guard.count(session.theta, seconds)
+    return report_of(found, chosen, meter.count, seconds)
 
 
 def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:

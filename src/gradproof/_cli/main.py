@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from gradproof._cli import causes, demo
+from gradproof._cli import plan as planning
 from gradproof._cli import run as running
 from gradproof._errors import InputError
 from gradproof._report import text, wording
@@ -71,6 +72,8 @@ def _dispatch(argv: Sequence[str] | None) -> int:
         return demo.demo(asked.name, sys.stdout, sys.stderr)
     if asked.command == "run":
         return running.run_files(asked.files, sys.stdout, sys.stderr, strict=asked.strict)
+    if asked.command == "plan":
+        return planning.plan_files(asked.files, sys.stdout, sys.stderr)
     if asked.command == "causes":
         return causes.causes(asked.slug, sys.stdout)
     parser.print_help(sys.stderr)
@@ -95,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     checking = commands.add_parser("run", help=about, description=about)
     checking.add_argument("files", nargs="+", metavar="FILE.py[::NAME]", help="a file, or one case in it")
     checking.add_argument("--strict", action="store_true", help="exit with 1 where a case is undecided, too")
+    about = "say beforehand what the checks of the cases in files would cost, without making them"
+    planned = commands.add_parser("plan", help=about, description=about)
+    planned.add_argument("files", nargs="+", metavar="FILE.py[::NAME]", help="a file, or one case in it")
     about = "explain a cause of wrong gradients, or list them all"
     explaining = commands.add_parser("causes", help=about, description=about)
     explaining.add_argument("slug", nargs="?", metavar="SLUG", help="the cause, as a report names it")

@@ -135,10 +135,9 @@ def flat_offsets(session: Session) -> dict[str, int]:
     return offsets
 
 
-def switched_off(options: Options) -> Report:
-    """The report where checks are switched off."""
-    notes = ("Nothing was checked: the environment variable GRADPROOF is off.",)
-    nothing = Difference(math.nan, math.nan, math.nan)
+def not_made(options: Options, why: str) -> Report:
+    """The report of a check that was not made: undecided, with a note saying why."""
+    unknown = Difference(math.nan, math.nan, math.nan)
     return Report(
-        Verdict.UNDECIDED, nothing, {}, (), Components(), 0, 0.0, notes, options.method, options.seed, "none", 0
+        Verdict.UNDECIDED, unknown, {}, (), Components(), 0, 0.0, (why,), options.method, options.seed, "none", 0
     )

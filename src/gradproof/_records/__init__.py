@@ -6,6 +6,7 @@ keep.
 """
 
 from gradproof._records.formats import BFloat16, format_of, in_format, spacing
+from gradproof._records.plan import Expense, Plan
 from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
     Component,
@@ -39,11 +40,13 @@ __all__ = [
     "Difference",
     "Direction",
     "Estimate",
+    "Expense",
     "Finding",
     "Noise",
     "Part",
     "Pattern",
     "Place",
+    "Plan",
     "Power",
     "Ray",
     "Region",

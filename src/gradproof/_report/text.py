@@ -38,8 +38,12 @@ def render(report: Report) -> str:
     It has 80 columns, or as many as its longest name needs, up to ``LONGEST``. Characters that standard output lacks
     are written in ASCII, since printing is what becomes of most strings.
     """
-    text = _laid_out(_blocks(outline(report), WIDTH), WIDTH, colour=False, widening=True)
-    return encodable(text, getattr(sys.stdout, "encoding", None))
+    return written(_blocks(outline(report), WIDTH), getattr(sys.stdout, "encoding", None))
+
+
+def written(blocks: Sequence["RenderableType"], encoding: str | None) -> str:
+    """Renderables as a string of 80 columns without colours, in characters that an encoding has."""
+    return encodable(_laid_out(blocks, WIDTH, colour=False, widening=True), encoding)
 
 
 def write(report: Report, stream: TextIO) -> None:
