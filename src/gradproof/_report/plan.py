@@ -16,6 +16,10 @@ _ROWS = (
     ("exhaustive", "exhaustive", "every component with its error bar"),
     ("classic", "classic", "the course notes' number, no error bar"),
 )
+_MEANT = (
+    "Nine of ten right gradients lie in these ranges; a point on kinks takes more, and so does a wrong gradient: about "
+    "60 evaluations a wrong tensor, to find where and why."
+)
 
 
 def render_plan(plan: Plan) -> str:
@@ -36,8 +40,7 @@ def plan_blocks(plan: Plan) -> Sequence["RenderableType"]:
             folding=(4,),
         ),
         "",
-        "Nine of ten right gradients lie in these ranges; a point on kinks takes more, and so does a wrong gradient: "
-        "about 60 evaluations a wrong tensor, to find where and why.",
+        _MEANT,
     ]
     if plan.random:
         blocks.append(f"The cost draws random numbers ({', '.join(plan.random)}); a check freezes one pattern.")
