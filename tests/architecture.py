@@ -44,7 +44,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_functions": "_errors _records _adapters _pipeline _check",
         "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
         "_report": "_records",
-        "_stages": "_check _guard",
+        "_stages": "_check _guard _tree _records _evaluation _adapters _pipeline _errors",
         "callbacks": "_check _guard",
         "network": "",
         "_cases": "_check _report network _stages _records _errors",

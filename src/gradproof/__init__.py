@@ -15,10 +15,14 @@ from gradproof._records import (
     Finding,
     Place,
     Plan,
+    Regime,
     Report,
+    StageFinding,
+    StagesReport,
     TensorReport,
     Verdict,
 )
+from gradproof._stages import Stages
 from gradproof._tree import from_vector, locate, to_vector
 
 __version__ = "0.1.0"
@@ -35,7 +39,11 @@ __all__ = [
     "InputError",
     "Place",
     "Plan",
+    "Regime",
     "Report",
+    "StageFinding",
+    "Stages",
+    "StagesReport",
     "TensorReport",
     "UndecidedWarning",
     "Verdict",

@@ -20,6 +20,7 @@ from gradproof._records.report import (
     Verdict,
     overall,
 )
+from gradproof._records.stages import Regime, StageFinding, StagesReport
 from gradproof._records.work import (
     Direction,
     Estimate,
@@ -49,9 +50,12 @@ __all__ = [
     "Plan",
     "Power",
     "Ray",
+    "Regime",
     "Region",
     "Report",
     "Samples",
+    "StageFinding",
+    "StagesReport",
     "Stats",
     "Tensor",
     "TensorReport",

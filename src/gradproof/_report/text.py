@@ -29,7 +29,7 @@ _NARROWEST, _WIDEST = 60, 120
 _REASON = 22
 _GAP = 2
 _ASCII = str.maketrans({"±": "+-", "×": "x", "·": "-", "–": "-", "—": "-", "’": "'", "→": "->", "≤": "<=", "…": "..."})
-_STYLES = {Verdict.CORRECT: "bold green", Verdict.WRONG: "bold red", Verdict.UNDECIDED: "bold yellow"}
+STYLES = {Verdict.CORRECT: "bold green", Verdict.WRONG: "bold red", Verdict.UNDECIDED: "bold yellow"}
 
 
 def render(report: Report) -> str:
@@ -110,7 +110,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], folding: Sequenc
     grid = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     for column, head in enumerate(header):
         grid.add_column(Text(head), no_wrap=column not in folding, overflow="fold")
-    styles = {str(verdict): style for verdict, style in _STYLES.items()}
+    styles = {str(verdict): style for verdict, style in STYLES.items()}
     for row in rows:
         # A column that keeps its cells whole says so to rich's measure, too, which counts words.
         cells = (cell if column in folding else cell.replace(" ", wording.TIE) for column, cell in enumerate(row))
@@ -122,7 +122,7 @@ def _blocks(content: Outline, width: int) -> list["RenderableType"]:
     from rich.padding import Padding
     from rich.text import Text
 
-    blocks: list[RenderableType] = [Text(content.headline, style=_STYLES[content.verdict])]
+    blocks: list[RenderableType] = [Text(content.headline, style=STYLES[content.verdict])]
     body: list[RenderableType] = [pairs(finding) for finding in content.findings]
     if content.rows:
         body.extend(_tensors(content.rows, width))
