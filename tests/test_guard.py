@@ -126,6 +126,26 @@ def test_independent_problems_are_no_training() -> None:
     assert looped(3 * _guard.MANY, lambda w, i: np.random.default_rng(i + 1).standard_normal(8)) == []
 
 
+def test_variants_of_one_problem_are_no_training() -> None:
+    def varied(w: Array, i: int) -> Array:
+        other = START.copy()
+        other[i % 8] += 0.01 * (i + 1)
+        return other
+
+    assert looped(3 * _guard.MANY, varied) == []
+
+
+def test_a_cost_made_anew_at_each_step_is_still_a_loop() -> None:
+    w, seen = START.copy(), 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(_guard.MANY):
+            gp.check(lambda w: cost(w), w, grads)
+            w = descend(w, 0)
+    seen = sum(one.category is gp.CheckCostWarning for one in caught)
+    assert seen == 1
+
+
 def test_problems_of_other_sizes_are_no_training() -> None:
     assert looped(3 * _guard.MANY, lambda w, i: np.append(w, 0.5)) == []
 
@@ -137,7 +157,7 @@ def test_what_was_planned_does_not_count() -> None:
 
 def test_lines_are_not_remembered_without_end() -> None:
     for size in range(1, 2 * _guard.REMEMBERED):
-        _guard.count(np.ones(size), 0.0)
+        _guard.count(cost, np.ones(size), 0.0)
     assert len(_guard._lines) <= _guard.REMEMBERED
 
 

@@ -8,6 +8,7 @@ from gradproof._functions import check_function, check_module
 from gradproof._guard import training
 from gradproof._plan import plan
 from gradproof._records import (
+    ChecklistItem,
     Component,
     Components,
     Difference,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckCostWarning",
     "CheckDuringTraining",
+    "ChecklistItem",
     "Component",
     "Components",
     "Difference",

@@ -17,6 +17,7 @@ from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
 from gradproof._pipeline.batching import together
+from gradproof._pipeline.checklist import checklist, unanswered
 from gradproof._pipeline.options import (
     Options,
     read_budget,
@@ -148,9 +149,9 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
     listener = _guard.overheard()
     if listener is not None:
         listener(opened(), chosen)
-        return not_made(chosen, "Nothing was checked: this check was only asked about.")
+        return not_made(chosen, "Nothing was checked: this check was only asked about.", unanswered())
     if _guard.switched_off():
-        return not_made(chosen, "Nothing was checked: the environment variable GRADPROOF is off.")
+        return not_made(chosen, "Nothing was checked: the environment variable GRADPROOF is off.", unanswered())
     _guard.demand_no_training()
     call = opened()
     session = open_session(call)
@@ -161,11 +162,12 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
             found = _found(session, chosen, meter, spread)
         except BudgetExhaustedError:
             found = nothing(session, chosen, "the budget ran out before anything was measured", notes=[OUT_OF_BUDGET])
+        answers = checklist(found, chosen, meter)
     if call.foreign is not None:
         found.notes = [*call.foreign.notes, *found.notes]
     seconds = time.perf_counter() - began
-    _guard.count(session.theta, seconds)
-    return report_of(found, chosen, meter.count, seconds)
+    _guard.count(cost, session.theta, seconds)
+    return report_of(found, chosen, meter.count, seconds, answers)
 
 
 def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:

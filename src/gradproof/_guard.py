@@ -27,8 +27,9 @@ from gradproof._errors import CheckCostWarning, CheckDuringTraining
 
 #: So many checks from one line, at parameters that creep along, are a loop.
 MANY = 20
-#: Parameters crept where they moved by less than this, relative; independent draws are 0.7 apart.
-CREEPING = 0.3
+#: Parameters crept where they moved by less than this, relative, and at least this share of them: independent draws
+#: are 0.7 apart, and variants of one problem share most of their numbers.
+CREEPING, MOVING = 0.1, 0.3
 #: Coordinates that are compared, spread over all.
 COMPARED = 64
 #: Lines that are remembered.
@@ -125,13 +126,17 @@ class _Line:
     parameters: NDArray[np.float64]
 
 
-_lines: dict[tuple[str, int, int], _Line] = {}
+#: File and number of the line, number of parameters, code of the cost.
+_Key = tuple[str, int, int, Any]
+
+_lines: dict[_Key, _Line] = {}
 
 
-def count(parameters: NDArray[Any], seconds: float) -> None:
+def count(cost: Callable[..., Any], parameters: NDArray[Any], seconds: float) -> None:
     """Remembers that a check was made, and warns once where one line makes them again and again.
 
     Args:
+        cost: whose gradient was checked; a loop may make it anew, but of the same code.
         parameters: their flat vector.
         seconds: what the check took.
     """
@@ -140,19 +145,20 @@ def count(parameters: NDArray[Any], seconds: float) -> None:
     frame = _caller()
     if frame is None:
         return
-    key = (frame.f_code.co_filename, frame.f_lineno, parameters.size)
+    code = getattr(cost, "__code__", type(cost))
+    key = (frame.f_code.co_filename, frame.f_lineno, parameters.size, code)
     now = time.perf_counter()
     few = _some_of(parameters)
     last = _lines.get(key)
-    if last is None or not _crept(last.parameters, few):
+    still = last is not None and np.array_equal(last.parameters, few)
+    if last is None or not (still or _crept(last.parameters, few)):
         if last is None and len(_lines) >= REMEMBERED:
             _lines.clear()
         _lines[key] = _Line(1, now - seconds, seconds, few)
         return
-    moved = not np.array_equal(last.parameters, few)
-    line = _Line(last.calls + moved, last.since, last.seconds + seconds, few)
+    line = _Line(last.calls + (not still), last.since, last.seconds + seconds, few)
     _lines[key] = line
-    if moved and line.calls == MANY:
+    if line.calls == MANY and not still:
         _warn(key, line, now)
 
 
@@ -173,6 +179,8 @@ def _some_of(parameters: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _crept(before: NDArray[np.float64], now: NDArray[np.float64]) -> bool:
+    if np.count_nonzero(now != before) < MOVING * now.size:
+        return False
     return _norm(now - before) <= CREEPING * (_norm(before) + _norm(now))
 
 
@@ -180,8 +188,8 @@ def _norm(vector: NDArray[np.float64]) -> float:
     return math.sqrt(float(np.vdot(vector, vector)))
 
 
-def _warn(key: tuple[str, int, int], line: _Line, now: float) -> None:
-    file, number, _ = key
+def _warn(key: _Key, line: _Line, now: float) -> None:
+    file, number, _, _ = key
     share = line.seconds / max(now - line.since, 1e-9)
     warnings.warn_explicit(
         f"{file}:{number} has checked the same parameters {line.calls} times while they changed: "

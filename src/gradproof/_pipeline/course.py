@@ -12,7 +12,7 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Meter
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import claims_at, stand_still
-from gradproof._pipeline.reporting import Found
+from gradproof._pipeline.reporting import Found, looked_at
 from gradproof._records import Component, Components, Difference, TensorReport, Verdict
 
 #: The notes' step.
@@ -66,4 +66,4 @@ def classic(session: Session, options: Options, meter: Meter) -> Found:
     rows.sort(key=lambda row: -abs(row.mismatch))
     found = Found(tensors, absolute, list(claims.findings), notes=notes)
     found.components = Components(tuple(rows[:KEPT]), int(measured.sum()), int(theta.size))
-    return found
+    return looked_at(found, session, still.random)

@@ -16,6 +16,8 @@ AIM = 1e-7
 TOLERANCES = ((1e-15, 1e-5), (1e-6, 1e-3), (2e-3, 2e-2), (1.0, 1e-1))
 #: Share of the tolerance above which a proven mismatch of a float64 claim is wrong; lower precision gets all of it.
 WRONG_SHARE = 0.1
+#: Options that may be varied where the user names none.
+VARIED = ("lambd", "lambda_", "alpha", "weight_decay", "l2", "keep_prob", "p")
 
 
 @dataclass(frozen=True)

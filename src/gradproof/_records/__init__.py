@@ -9,6 +9,7 @@ from gradproof._records.formats import BFloat16, format_of, in_format, spacing
 from gradproof._records.plan import Expense, Plan
 from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
+    ChecklistItem,
     Component,
     Components,
     Difference,
@@ -36,6 +37,7 @@ from gradproof._records.work import (
 __all__ = [
     "BFloat16",
     "Box",
+    "ChecklistItem",
     "Component",
     "Components",
     "Difference",

@@ -184,6 +184,21 @@ class TensorReport:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChecklistItem:
+    """One question of the course notes' checklist.
+
+    Attributes:
+        question: in a few words.
+        status: ``"yes"``, ``"NO"`` or ``"not checked"``.
+        answer: what was measured, or what would check it.
+    """
+
+    question: str
+    status: str
+    answer: str
+
+
 @dataclass(frozen=True)
 class Report:
     """The outcome of a check.
@@ -201,6 +216,8 @@ class Report:
         seed: the seed of the random directions.
         precision: in what precision the cost was evaluated.
         classic_evaluations: what the course notes' loop costs here, two evaluations a parameter.
+        power: per tensor, the smallest error that this check would have caught.
+        checklist: the course notes' checklist, answered from what was measured.
     """
 
     verdict: Verdict
@@ -216,6 +233,7 @@ class Report:
     precision: str
     classic_evaluations: int
     power: Mapping[str, Power] = field(default_factory=dict)
+    checklist: tuple[ChecklistItem, ...] = ()
 
     @property
     def passed(self) -> bool:

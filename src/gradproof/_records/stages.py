@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradproof._errors import GradientError, UndecidedWarning
-from gradproof._records.report import Report, Verdict, overall
+from gradproof._records.report import ChecklistItem, Report, Verdict, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,25 @@ class StageFinding:
     walked: tuple[str, str]
 
 
+#: From the least favourable answer to the most.
+_STATUSES = ("NO", "not checked", "yes")
+#: The question that several stages answer and one does not.
+_SEEN = "at more than one stage"
+
+
+def _largest(report: Report) -> float:
+    """The largest bound on the difference of a tensor that has one."""
+    bounds = [tensor.difference.high for tensor in report.tensors.values()]
+    return max((bound for bound in bounds if bound < 1.0), default=0.0)
+
+
+def _stages_seen(item: ChecklistItem, report: "StagesReport") -> ChecklistItem:
+    names = [name for name, stage in report.stages.items() if stage.evaluations]
+    if len(names) < 2:
+        return item
+    return ChecklistItem(item.question, "yes", f"{len(names)} stages: {', '.join(names)}")
+
+
 @dataclass(frozen=True)
 class StagesReport:
     """The reports of several stages side by side.
@@ -76,6 +95,17 @@ class StagesReport:
     def passed(self) -> bool:
         """Whether the gradient was proven correct at every stage."""
         return self.verdict is Verdict.CORRECT
+
+    @property
+    def checklist(self) -> tuple[ChecklistItem, ...]:
+        """The course notes' checklist over all stages: the least favourable answer of each question."""
+        # Of equally favourable answers, that of the stage with the largest difference.
+        reports = sorted(self.stages.values(), key=_largest, reverse=True)
+        found = []
+        for items in zip(*(report.checklist for report in reports), strict=True):
+            worst = min(items, key=lambda item: _STATUSES.index(item.status))
+            found.append(_stages_seen(worst, self) if worst.question == _SEEN else worst)
+        return tuple(found)
 
     def raise_if_wrong(self) -> None:
         """Raises where the gradient is wrong at any stage and warns where it is undecided.

@@ -46,6 +46,9 @@ def as_dict(report: Report) -> dict[str, Any]:
         "method": report.method,
         "seed": int(report.seed),
         "precision": report.precision,
+        "checklist": [
+            {"question": item.question, "status": item.status, "answer": item.answer} for item in report.checklist
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gradproof._records import Report, StageFinding, StagesReport, TensorReport, Verdict
 from gradproof._report import text, wording
 from gradproof._report.machine import as_dict as report_as_dict
-from gradproof._report.outline import TENSORS, outline
+from gradproof._report.outline import TENSORS, answered, outline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,6 +50,8 @@ def stages_blocks(report: StagesReport) -> Sequence["RenderableType"]:
     if notes:
         body.append(text.pairs([("Note", wording.sentence(note)) for note in notes]))
     body.append(Text(_cost(report), style="dim"))
+    if report.checklist:
+        body.append(text.questions(answered(report.checklist)))
     for block in body:
         blocks.extend(("", Padding(block, (0, 0, 0, 2))))
     return blocks
@@ -87,6 +89,9 @@ def as_dict(report: StagesReport) -> dict[str, Any]:
         ],
         "evaluations": int(report.evaluations),
         "seconds": float(report.seconds),
+        "checklist": [
+            {"question": item.question, "status": item.status, "answer": item.answer} for item in report.checklist
+        ],
     }
 
 

@@ -96,6 +96,11 @@ def pairs(rows: Sequence[tuple[str, "str | Text"]]) -> "Table":
     return grid
 
 
+def questions(checklist: Sequence[tuple[str, str]]) -> "Table":
+    """The checklist as a table."""
+    return table(("checklist", "answer"), checklist, folding=(0, 1))
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], folding: Sequence[int]) -> "Table":
     """A table without rules.
 
@@ -132,6 +137,8 @@ def _blocks(content: Outline, width: int) -> list["RenderableType"]:
         body.append(_stacked(Text(content.worst, style="bold"), _elements(content.elements)))
     body.append(pairs(content.remarks))
     body.append(Text(content.cost, style="dim"))
+    if content.checklist:
+        body.append(questions(content.checklist))
     for block in body:
         blocks.extend(("", Padding(block, (0, 0, 0, 2))))
     return blocks
