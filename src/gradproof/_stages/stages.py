@@ -17,7 +17,6 @@ from gradproof._check import check
 from gradproof._errors import InputError
 from gradproof._evaluation import Meter
 from gradproof._records import Regime, Report, StageFinding, StagesReport, Verdict
-from gradproof._stages.comparing import finding, renewed, unpaired
 from gradproof._stages.points import blown_up, copied, same, written
 from gradproof._tree import to_vector
 
@@ -146,6 +145,8 @@ class Stages:
     @property
     def report(self) -> StagesReport:
         """The stages so far as a record that stays as it is."""
+        from gradproof._stages.comparing import renewed
+
         own = [(report.evaluations, report.seconds) for report in self._stages.values()]
         spent, took = zip(*own, *self._between, strict=True) if own else ((0,), (0.0,))
         findings = tuple(renewed(self._stages, known) for known in self._findings)
@@ -222,6 +223,8 @@ class Stages:
         return report
 
     def _compare(self, *, live: bool) -> None:
+        from gradproof._stages.comparing import finding, unpaired
+
         for right, wrong, tensors in unpaired(self._stages, self._findings):
             regime = Regime("unknown", math.nan, "the cost reads live arrays, so there is no way between the stages")
             if not live:
