@@ -45,7 +45,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
         "_report": "_records",
         "_stages": "_check _guard _tree _records _evaluation _adapters _pipeline _errors",
-        "callbacks": "_check _guard",
+        "callbacks": "_check _guard _stages _records _errors",
         "network": "",
         "_cases": "_check _report network _stages _records _errors",
         "_cli": "_cases _causes _check _guard _plan _report network _stages _records _errors",
