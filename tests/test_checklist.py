@@ -158,6 +158,14 @@ def test_the_worst_difference_is_a_bound_with_its_tensor() -> None:
     assert answers(check(budget=3))[DIFFERENCE][0] == "not checked"
 
 
+def test_a_bound_that_is_not_small_enough_is_left_open() -> None:
+    report = check(cost=lambda *args, **options: float(np.float32(network.cost(*args, **options))))
+    status, answer = answers(report)[DIFFERENCE]
+    assert max(tensor.difference.high for tensor in report.tensors.values()) > 1e-7
+    assert status == "open"
+    assert answer.startswith("at most")
+
+
 def test_one_point_is_no_stages_and_stages_are() -> None:
     assert answers(check())[STAGES][0] == "not checked"
     stages = gp.Stages(network.cost, network.gradients, args=(X, Y), options={"hidden": "tanh", "lambd": 0.7})

@@ -57,7 +57,7 @@ def test_no_epoch_gives_the_initial_parameters() -> None:
 def test_bias_is_counted_from_the_stated_human_level() -> None:
     run = network.train(*FEW, DIMS, seed=1, epochs=1, target_error=0.1)
     assert run.bias == run.train_error - 0.1
-    assert "above the target of 10.0 %" in str(run)
+    assert "minus the target of 10.0 %" in str(run)
     given = {"parameters": {}, "costs": (), "train_error": 0.08, "dev_error": 0.1, "test_error": math.nan}
     # The same errors are bias against people who make none, and variance against people who make 7.5 % of them.
     assert network.Training(**given, target_error=0.0).dominates == "bias"  # type: ignore[arg-type]

@@ -69,7 +69,11 @@ def _dispatch(argv: Sequence[str] | None) -> int:
     except SystemExit as leaving:  # argparse has printed help, the version, or what is wrong with the arguments
         return leaving.code if isinstance(leaving.code, int) else USAGE
     if asked.command == "demo":
-        return demo.demo(asked.name, sys.stdout, sys.stderr)
+        if asked.name is None:
+            from gradproof._cli.workflow import walk
+
+            return walk(sys.stdout, sys.stderr, fast=asked.fast)
+        return demo.demo(None if asked.name == "bugs" else asked.name, sys.stdout, sys.stderr)
     if asked.command == "run":
         return running.run_files(asked.files, sys.stdout, sys.stderr, strict=asked.strict)
     if asked.command == "plan":
@@ -91,9 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     version = sys.modules[__name__.partition(".")[0]].__version__
     parser.add_argument("--version", action="version", version=f"gradproof {version}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    about = "check the built-in network of the course notes on real data, right and with planted bugs"
+    about = "walk the course notes' workflow on real data: check, find a planted bug, mend, train, check again"
     showing = commands.add_parser("demo", help=about, description=about)
-    showing.add_argument("name", nargs="?", metavar="NAME", help=f"one scene only: {', '.join(demo.NAMES)}")
+    showing.add_argument(
+        "name", nargs="?", metavar="NAME", help=f"planted bugs instead: bugs for all, or one of {', '.join(demo.NAMES)}"
+    )
+    showing.add_argument("--fast", action="store_true", help="the short form of the workflow")
     about = "run the cases (functions marked with @gp.case) in files"
     checking = commands.add_parser("run", help=about, description=about)
     checking.add_argument("files", nargs="+", metavar="FILE.py[::NAME]", help="a file, or one case in it")

@@ -190,7 +190,7 @@ class ChecklistItem:
 
     Attributes:
         question: in a few words.
-        status: ``"yes"``, ``"NO"`` or ``"not checked"``.
+        status: ``"yes"``, ``"NO"``, ``"open"`` (measured, and not resolved) or ``"not checked"``.
         answer: what was measured, or what would check it.
     """
 

@@ -52,7 +52,7 @@ class StageFinding:
 
 
 #: From the least favourable answer to the most.
-_STATUSES = ("NO", "not checked", "yes")
+_STATUSES = ("NO", "open", "not checked", "yes")
 #: The question that several stages answer and one does not.
 _SEEN = "at more than one stage"
 

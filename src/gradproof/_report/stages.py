@@ -41,7 +41,7 @@ def stages_blocks(report: StagesReport) -> Sequence["RenderableType"]:
         text.pairs(_finding(finding, told=i == 0)) for i, finding in enumerate(report.findings)
     ]
     if report.stages:
-        body.append(_table(report))
+        body.append(stages_table(report))
     known = {name for finding in report.findings for name in finding.tensors}
     for name, stage in report.stages.items():
         if stage.verdict is not Verdict.CORRECT:
@@ -123,7 +123,8 @@ def _finding(finding: StageFinding, *, told: bool) -> list[tuple[str, str]]:
     return [row for row in rows if row[1]]
 
 
-def _table(report: StagesReport) -> "RenderableType":
+def stages_table(report: StagesReport) -> "RenderableType":
+    """One column a stage where there is room, else one row."""
     names = list(report.stages)
     if len(names) > SIDE_BY_SIDE or max(map(len, names)) > LONGEST:
         each = [(wording.name(n, IN_ROWS), *_row(stage)) for n, stage in report.stages.items()]

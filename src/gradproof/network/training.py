@@ -86,9 +86,9 @@ class Training:
         errors = ", ".join(
             f"{name} error {100 * error:.1f} %" for name, error in shown.items() if not math.isnan(error)
         )
-        read = f"bias {100 * self.bias:.1f} % (train error above the target of {100 * self.target_error:.1f} %)"
+        read = f"bias {100 * self.bias:.1f} % (train error minus the target of {100 * self.target_error:.1f} %)"
         if not math.isnan(self.variance):
-            read += f", variance {100 * self.variance:.1f} % (dev error above train error)"
+            read += f", variance {100 * self.variance:.1f} % (dev error minus train error)"
         return f"{errors}; {read}. {ADVICE[self.dominates]}"
 
 
