@@ -178,3 +178,11 @@ def test_switched_off_a_check_during_training_does_nothing(monkeypatch: pytest.M
     assert "GRADPROOF" in report.notes[0]
     monkeypatch.setenv("GRADPROOF", "on")
     assert check(START)
+
+
+def test_functions_of_several_values_are_guarded_as_well() -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(START, requires_grad=True)
+    assert gp.check_function(torch.sin, x)
+    with gp.training(), pytest.raises(gp.CheckDuringTraining):
+        gp.check_function(torch.sin, x)

@@ -289,7 +289,7 @@ STAGED: Mapping[str, Kind] = {
         _of("branch", "clipping"), wrong_slope=lambda z: 1 - np.tanh(np.clip(z, -3.0, 3.0)) ** 2
     ),
     "penalty beyond a norm left out": Kind(_of("branch"), penalty=_max_norm(6.0, 0.3)),
-    "constant inside a logarithm": Kind(_of("stabiliser"), 20.0, **_stabilised(1e-7)),
+    "constant inside a logarithm": Kind(_of("stabiliser"), 20.0, **_stabilised(1e-9)),
     "elements clipped": Kind(_of("clipping"), 20.0, end=_elementwise(5.0)),
     "norm clipped": Kind(_of("clipping"), 20.0, end=_norm(20.0)),
     "softmax that overflows": Kind(

@@ -17,7 +17,7 @@ from gradproof._check import check
 from gradproof._errors import InputError
 from gradproof._evaluation import Meter
 from gradproof._records import Regime, Report, StageFinding, StagesReport, Verdict
-from gradproof._stages.points import blown_up, copied, same, written
+from gradproof._stages.points import blown_up, copied, elsewhere, same, written
 from gradproof._tree import to_vector
 
 #: Settings of ``check`` that a stage takes.
@@ -85,9 +85,9 @@ class Stages:
         names = [_scaled_name(name, scale) for scale in chosen]
         self._demand_new(names)
         live = not takes_parameters(self._cost)
+        points = [copied(params) if scale == 1.0 else blown_up(params, scale) for scale in chosen]
         reports = []
-        for full, scale in zip(names, chosen, strict=True):
-            values = copied(params) if scale == 1.0 else blown_up(params, scale)
+        for full, values in zip(names, points, strict=True):
             reports.append(self._add(full, params, values, live=live))
         return min(reports, key=lambda report: list(_URGENCY).index(report.verdict))
 
@@ -124,7 +124,7 @@ class Stages:
             )  # fmt: skip
         chosen = self._scales if scales is None else _read_scales(scales)
         self._demand_new([_scaled_name(_after(mark), scale) for mark in marks for scale in chosen])
-        live = not takes_parameters(self._cost)
+        live = not takes_parameters(self._cost) or bool(elsewhere(params))
         for i in range(marks[-1]):
             before = copied(params) if i == 0 else None
             if i in marks and (live or i > 0):
@@ -226,8 +226,8 @@ class Stages:
         from gradproof._stages.comparing import finding, unpaired
 
         for right, wrong, tensors in unpaired(self._stages, self._findings):
-            regime = Regime("unknown", math.nan, "the cost reads live arrays, so there is no way between the stages")
-            if not live:
+            regime = Regime("unknown", math.nan, "there is no way between parameters that cannot be copied")
+            if not live and not elsewhere(self._points[wrong]):
                 regime = self._walk(right, wrong, tensors)
             self._findings.append(finding(self._stages, (right, wrong), tensors, regime))
 
