@@ -267,8 +267,3 @@ def test_at_least_twelve_kinds_and_all_regimes_are_planted_for_stages() -> None:
     regimes = set().union(*(kind.regimes for kind in STAGED.values()))
     assert len(STAGED) >= 12
     assert {"saturation", "overflow", "clipping", "stabiliser", "kink", "branch"} <= regimes
-
-
-def test_the_guard_takes_no_more_than_a_small_multiple_of_one_look_at_the_sample() -> None:
-    found = stages.guard_microseconds()
-    assert 0.0 < found["asking"] < found["counting"]
