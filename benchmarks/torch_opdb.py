@@ -153,6 +153,8 @@ def planted(sample: Sample, plant: str) -> Callable[..., Any] | None:
     """The operator behind an identity that spoils the gradient of its first input; None where that changes nothing."""
     inputs = sample.inputs()
     first = inputs[0]
+    if not first.numel():
+        return None
     if plant == "transposed" and not (first.dim() >= 2 and first.shape[-1] == first.shape[-2] and first.shape[-1] > 1):
         return None
     spoil = spoiling(plant)

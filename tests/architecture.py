@@ -43,7 +43,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         " _localisation _diagnosis _pipeline",
         "_functions": "_errors _records _adapters _pipeline _check",
         "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
-        "_report": "_records",
+        "_report": "_records _errors",
         "_stages": "_check _guard _tree _records _evaluation _adapters _pipeline _errors",
         "callbacks": "_check _guard _stages _records _errors",
         "network": "",
@@ -60,12 +60,13 @@ LAZY_EXCEPTIONS = frozenset({("_records", "_report")})
 THIRD_PARTY: Mapping[str, frozenset[str]] = {
     "numpy": frozenset(ROOMS) - {"_errors", "_causes"},
     "rich": frozenset({"_report", "_cli"}),
+    "matplotlib": frozenset({"_report", "_records"}),
     "pytest": frozenset({PLUGIN}),
 }
 FRAMEWORK_ROOMS = frozenset({"_adapters"})
 
 #: Imported inside functions only, so that `import gradproof` does not pay for them.
-SLOW = frozenset({"rich"})
+SLOW = frozenset({"rich", "matplotlib"})
 #: Rooms that pay for nothing of ours and for no NumPy when they are imported: pytest loads its plugins at every start.
 THRIFTY = frozenset({PLUGIN})
 

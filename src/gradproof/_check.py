@@ -7,12 +7,13 @@ each line hands what it has to a room and takes a record back.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradproof import _guard
 from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
+from gradproof._adapters.patterns import demand_matches
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
@@ -30,6 +31,7 @@ from gradproof._pipeline.options import (
     read_vary,
 )
 from gradproof._pipeline.probing import probing
+from gradproof._pipeline.progress import Progress, read_progress
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
 from gradproof._records import Report
 
@@ -58,7 +60,7 @@ def check(
     has_aux: bool = False,
     only: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | bool | None = None,
 ) -> Report:
     """Judges a claimed gradient of a cost.
 
@@ -92,9 +94,10 @@ def check(
         workers: a number of processes, a map-like callable or a ``concurrent.futures.Executor``.
         vectorized: whether the cost accepts a leading axis of parameter sets and returns one cost each.
         has_aux: whether the cost returns ``(cost, anything)``.
-        only: patterns of tensor names to check.
-        exclude: patterns of tensor names to leave alone.
-        progress: called with the number of evaluations so far.
+        only: patterns of tensor names to check; one that matches no tensor is refused.
+        exclude: patterns of tensor names to leave alone; one that matches no tensor is refused.
+        progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
+            cell, and takes it away at the end.
 
     Returns:
         The report; ``bool(report)`` is whether the gradient was proven correct.
@@ -122,11 +125,13 @@ class Settings:
         options: the choices of the check.
         meter: counts evaluations and says when the budget is spent.
         workers: as the user passed them.
+        told: where the meter tells how far the check is.
     """
 
     options: Options
     meter: Meter
     workers: Any = None
+    told: Progress = field(default_factory=lambda: read_progress(None))
 
 
 def read_settings(
@@ -147,7 +152,8 @@ def read_settings(
     """
     options = Options(_method(method), read_tolerance(tolerance), read_seed(seed), vectorized, read_dropout(dropout))
     evaluations, seconds = read_budget(budget)
-    return Settings(options, Meter(evaluations, seconds, progress), workers)
+    told = read_progress(progress)
+    return Settings(options, Meter(evaluations, seconds, told.tell), workers, told)
 
 
 def judged(opened: Callable[[], Call], settings: Settings) -> Report:
@@ -168,9 +174,11 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
     _guard.demand_no_training()
     call, note = _as_it_is_checked(opened(), chosen)
     session = open_session(call)
+    if isinstance(chosen.tolerance, Mapping):
+        demand_matches("tolerance", chosen.tolerance, session.caller.structure.names)
     if call.foreign is not None:
         meter.spend(call.foreign.evaluations)
-    with session.protected(), _Workers(settings.workers, session) as spread:
+    with session.protected(), settings.told, _Workers(settings.workers, session) as spread:
         try:
             found = _found(session, chosen, meter, spread) if note else _still(session, chosen, meter, spread)
         except BudgetExhaustedError:
@@ -243,10 +251,10 @@ class _Workers:
         self._own: Any = None
 
     def __enter__(self) -> Mapper | None:
-        from concurrent.futures import ProcessPoolExecutor
-
         if self._given is None or self._given == 1:
             return None
+        from concurrent.futures import ProcessPoolExecutor  # it takes longer to load than all of this
+
         if isinstance(self._given, int):
             from multiprocessing import get_context
 

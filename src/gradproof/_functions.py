@@ -34,7 +34,7 @@ def check_module(
     seed: int | None = None,
     only: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | bool | None = None,
 ) -> Report:
     """Judges the gradient of a cost in every named parameter of a module.
 
@@ -56,7 +56,8 @@ def check_module(
         seed: as for ``check``.
         only: patterns of parameter names to check.
         exclude: patterns of parameter names to leave alone.
-        progress: called with the number of evaluations so far.
+        progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
+            cell, and takes it away at the end.
 
     Returns:
         The report.
@@ -112,7 +113,7 @@ def check_function(
     seed: int | None = None,
     only: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | bool | None = None,
 ) -> Report:
     """Judges the backward pass of a function with any number of inputs and outputs.
 
@@ -130,7 +131,8 @@ def check_function(
         seed: as for ``check``; the cotangents are drawn from it as well.
         only: patterns of input names to check.
         exclude: patterns of input names to leave alone.
-        progress: called with the number of evaluations so far.
+        progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
+            cell, and takes it away at the end.
 
     Returns:
         The report; inputs are called ``inputs[0]``, ``inputs[1]``, ...

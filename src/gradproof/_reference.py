@@ -6,7 +6,7 @@ that each round of work goes out as one batch.
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gradproof._evaluation import Evaluator
 from gradproof._numerics.ladder import DOT_ROUNDING, NOISE_FACTOR, RATIO, Pair, Settings, Slope, ladder
 from gradproof._numerics.noise import pilot
-from gradproof._records import Direction, Estimate, Noise, Part, Ray, Samples
+from gradproof._records import Direction, Estimate, Noise, Part, Ray, Samples, Trace, Weighting
 
 #: Steps tried on one side only, relative to the parameter, each a quarter of the one before.
 ONE_SIDED, RUNGS = 1e-2, 16
@@ -26,6 +26,79 @@ SHRINKS, MARGIN = 0.55, 1.25
 CLOSER = 64.0
 
 
+#: Lines that are kept for each set of tensors that move together, of random ones and of single elements.
+KEPT = 3
+
+
+class Traces:
+    """The first lines that were measured through each set of tensors, for people to look at.
+
+    Only what was measured anyway is kept, and only references to it; once a set has its lines, another costs a look-up.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[_Moved, dict[Direction, tuple[Slope, float, Settings, list[Pair]]]] = {}
+
+    def keep(self, direction: Direction, slope: Slope, claimed: float, settings: Settings) -> None:
+        """Keeps a ladder, if its tensors have not enough of them."""
+        lines = self._lines.setdefault(_moved(direction), {})
+        if len(lines) < KEPT and direction not in lines:
+            lines[direction] = slope, claimed, settings, []
+
+    def add(self, direction: Direction, pair: Pair) -> None:
+        """Adds a pair that was seen along a line that is kept."""
+        known = self._lines.get(_moved(direction), {}).get(direction)
+        if known is not None:
+            known[3].append(pair)
+
+    def named(self, names: Sequence[str]) -> dict[tuple[int, ...], tuple[Trace, ...]]:
+        """The lines through each set of tensors, in the order of measurement, random ones first.
+
+        Args:
+            names: the names of all tensors.
+        """
+        found: dict[tuple[int, ...], tuple[Trace, ...]] = {}
+        for (single, moved), lines in sorted(self._lines.items(), key=lambda item: item[0][0]):
+            called = tuple(names[i] for i in moved)
+            made = tuple(_trace(called, single, *line) for line in lines.values())
+            found[moved] = found.get(moved, ()) + made
+        return found
+
+
+#: Whether a direction moves one element, and the tensors that it moves.
+_Moved = tuple[bool, tuple[int, ...]]
+
+
+def _moved(direction: Direction) -> _Moved:
+    parts = direction.parts
+    if len(parts) == 1:
+        return parts[0].weighting is Weighting.UNIT, (parts[0].tensor,)
+    return False, tuple(sorted({part.tensor for part in parts}))
+
+
+def _trace(
+    moved: tuple[str, ...],
+    single: bool,
+    slope: Slope,
+    claimed: float,
+    settings: Settings,
+    more: Sequence[Pair],
+) -> Trace:
+    pairs = {pair.step: pair for pair in (*slope.rungs.values(), *more) if pair.finite}
+    rungs = [pairs[step] for step in sorted(pairs)]
+    # As the ladder reckons: large values away from the point bring their own rounding.
+    rounded = (max(settings.sigma, 0.5 * settings.epsilon * pair.size) / pair.step for pair in rungs)
+    return Trace(
+        moved,
+        tuple(pair.step for pair in rungs),
+        tuple(pair.plus for pair in rungs),
+        tuple(pair.minus for pair in rungs),
+        tuple(NOISE_FACTOR / math.sqrt(2.0) * noise for noise in rounded),
+        claimed, -slope.value, slope.bar, slope.step, slope.noise, slope.truncation, settings.sigma,
+        single,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Reference:
     """Measures a problem along directions.
@@ -33,10 +106,12 @@ class Reference:
     Attributes:
         evaluator: where costs come from.
         noise: what the cost's last digits are worth.
+        traces: what was seen on the way.
     """
 
     evaluator: Evaluator
     noise: Noise
+    traces: Traces = field(default_factory=Traces)
 
     @property
     def spent(self) -> int:
@@ -49,7 +124,7 @@ class Reference:
 
     def reclaimed(self, claims: Mapping[int, NDArray[Any]]) -> "Reference":
         """The same cost at the same point held against other claims for some tensors."""
-        return replace(self, evaluator=self.evaluator.reclaimed(claims))
+        return replace(self, evaluator=self.evaluator.reclaimed(claims), traces=Traces())
 
     def measure(
         self, directions: Sequence[Direction], target: float, step: float | None = None, noise: Noise | None = None
@@ -76,14 +151,18 @@ class Reference:
             again: dict[int, list[float]] = {}
             for (i, steps), samples in zip(asked.items(), self.evaluator.lines(rays), strict=True):
                 slopes[i] = samples.slope
-                _advance(waiting[i], i, _pairs(steps, samples, used.cost), again, found, slopes[i])
+                end = _advance(waiting[i], i, _pairs(steps, samples, used.cost), again, found, slopes[i])
+                if end is not None:
+                    self.traces.keep(directions[i], end, slopes[i], settings)
             asked = again
         return [found[i] for i in range(len(directions))]
 
     def pair(self, direction: Direction, step: float) -> Pair:
         """The residuals at one step on both sides."""
         samples = self.evaluator.lines([Ray(direction, (step, -step))])[0]
-        return _pairs([step], samples, self.noise.cost)[0]
+        pair = _pairs([step], samples, self.noise.cost)[0]
+        self.traces.add(direction, pair)
+        return pair
 
     def one_sided(self, direction: Direction) -> list[tuple[float, float]]:
         """The mismatch along a direction from each side of the point on which the cost exists.
@@ -160,13 +239,14 @@ def residuals(samples: Samples, cost: Any) -> NDArray[np.float64]:
 
 
 def _pairs(steps: Sequence[float], samples: Samples, cost: Any) -> list[Pair]:
-    residual = residuals(samples, cost).tolist()
-    rounded = zip(samples.costs.tolist(), samples.magnitude.tolist(), strict=True)
-    size = [max(abs(float(value)), DOT_ROUNDING * magnitude) for value, magnitude in rounded]
-    return [
-        Pair(step, residual[2 * i], residual[2 * i + 1], max(size[2 * i], size[2 * i + 1]))
-        for i, step in enumerate(steps)
-    ]
+    residual, costs, magnitude = residuals(samples, cost).tolist(), samples.costs.tolist(), samples.magnitude.tolist()
+    found = []
+    for i, step in enumerate(steps):
+        plus, minus = 2 * i, 2 * i + 1
+        rounded = DOT_ROUNDING * max(magnitude[plus], magnitude[minus])
+        size = float(max(abs(costs[plus]), abs(costs[minus]), rounded))
+        found.append(Pair(step, residual[plus], residual[minus], size))
+    return found
 
 
 def _advance(
@@ -176,8 +256,8 @@ def _advance(
     again: dict[int, list[float]],
     found: dict[int, Estimate],
     slope: float,
-) -> None:
-    """Sends a ladder its values; it asks for more or is done."""
+) -> Slope | None:
+    """Sends a ladder its values; it asks for more or is done, and then says what it found."""
     try:
         again[i] = climb.send(pairs)
     except StopIteration as done:
@@ -186,6 +266,8 @@ def _advance(
             -end.value, end.bar, slope, end.step, end.noise, end.truncation, end.kink, end.kink_here, end.hidden,
             end.jump, 2 * end.pairs,
         )  # fmt: skip
+        return end
+    return None
 
 
 def next_step(found: Estimate) -> float | None:

@@ -198,7 +198,11 @@ class _Reading:
         self._open: set[int] = set()
 
     def read(self, tree: Any, path: str) -> _Builder:
-        stand_in = None if self._foreign is None else self._foreign(tree)
+        if self._foreign is None:
+            plain = type(tree) is np.ndarray and tree.dtype.kind in "fc"  # the usual case, met hundreds of times
+            stand_in = tree if plain else None
+        else:
+            stand_in = self._foreign(tree)
         if stand_in is not None:
             self.leaves.append(Leaf(self._name(path), stand_in, Kind.ARRAY))
             return next
@@ -321,14 +325,16 @@ def _shallow(container: Any) -> Any:
 def _segment(key: Any) -> str:
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         return int.__repr__(int(key))
-    if isinstance(key, str):
-        text = str.__str__(key)
-        # What is not printable would break the lines of a report.
-        plain = text.isprintable() and not re.search(r"[.\[\]]", text)
-        if text and plain and not re.fullmatch(r"\s*[+-]?\d[\d_]*\s*", text):
-            return text
-        return f"[{text!r}]"
-    return f"[{key!r}]"
+    return _text_segment(str.__str__(key)) if isinstance(key, str) else f"[{key!r}]"
+
+
+@functools.lru_cache(maxsize=1024)
+def _text_segment(text: str) -> str:
+    # What is not printable would break the lines of a report.
+    plain = text.isprintable() and not re.search(r"[.\[\]]", text)
+    if text and plain and not re.fullmatch(r"\s*[+-]?\d[\d_]*\s*", text):
+        return text
+    return f"[{text!r}]"
 
 
 def _join(path: str, key: Any) -> str:
@@ -338,6 +344,10 @@ def _join(path: str, key: Any) -> str:
 
 def shared(leaves: Iterable[Leaf]) -> list[tuple[str, str]]:
     """Names the pairs of leaves whose arrays share memory, in the order of the leaves."""
+    leaves = list(leaves)
+    arrays = [leaf.value for leaf in leaves if leaf.kind is Kind.ARRAY]
+    if all(array.flags.owndata for array in arrays) and len({*map(id, arrays)}) == len(arrays):
+        return []  # of two arrays that share memory one is a view, or both are the same
     spans = []
     for order, leaf in enumerate(leaves):
         array = leaf.array

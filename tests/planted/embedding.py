@@ -320,7 +320,7 @@ def _layers() -> Iterator[Recipe]:
     yield Recipe("1/m missing", "factor", "all", alike="regulariser upstream")
     yield Recipe("Y - S for S - Y", "sign", "all", alike="regulariser upstream")
     yield Recipe("last class left out", "region", "all", alike=below)
-    yield Recipe("last example left out", "region", "all", alike=below)
+    yield Recipe("last example left out", "region", "all", alike=below, alike_with="missing-path")
     for words in ("softmax derivative twice", "squared error for cross entropy"):
         yield Recipe(words, "other-loss", "all", alike=below)
     for variant in ("a cross entropy for every class", "squared error"):

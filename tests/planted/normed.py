@@ -243,8 +243,8 @@ def recipes(point: Network) -> Iterator[Recipe]:
     yield Recipe("second layer negative", "sign", "middle", alike=below)
     yield Recipe("second layer zero", "zero", "middle", alike=below, alike_with="missing-path")
     yield Recipe("last output left out", "region", "all", alike=below)
-    yield Recipe("last example left out", "region", "all", alike=below)
-    yield Recipe("last example left out of the first layer", "region", "first", alike=below)
+    yield Recipe("last example left out", "region", "all", alike=below, alike_with="missing-path")
+    yield Recipe("last example left out of the first layer", "region", "first", alike=below, alike_with="missing-path")
     yield Recipe("W3 updated before its use", "early-update", "middle", alike=below)
     yield Recipe("absolute error for squared error", "other-loss", "all", alike=below)
     for variant in ("fourth power of the error", "pseudo-Huber"):

@@ -16,16 +16,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._numerics.gaussian import normals
+from gradproof._numerics.gaussian import BLOCK, normals
 from gradproof._numerics.ladder import DOT_ROUNDING
 from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Weighting
 
-#: Coordinates handled at a time: four arrays of them fit a core's second-level cache.
-PIECE = 16384
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000
 #: What a direction takes to be kept besides its numbers, in numbers.
 ENTRY = 100
+#: Vectors that a check has at hand at a time, roughly, and most bytes that glibc takes as a hint of what to keep.
+VECTORS, MOST_KEPT = 16, 2**25 - 2**16
 #: Magnitudes further apart than this between the 1% and 99% quantile cannot share one step. At 1e3 one Gaussian tensor
 #: of 16 x 16 in 70 would be split by chance, and a step of 2e-5 still moves an element of 1e-4 by a fifth of itself.
 SPAN = 1e4
@@ -40,8 +40,24 @@ DECADES = 3
 WOBBLE = 0.25
 #: Smaller relative steps come so close to the rounding of the parameters that it is no longer random.
 SMALLEST_ROUGH = 1e-12
+#: The norm of k Gaussian numbers is larger than sqrt(k) by more than this with a chance of e^-40 (concentration of a
+#: Lipschitz function of Gaussian numbers: exp(-FAR^2 / 2)).
+FAR = 9.0
 #: Below this share of a tensor's root mean square a claimed element counts as if it had this size.
 EQUALISED_FLOOR = 1e-3
+
+
+def keep_memory(vector: int) -> None:
+    """Lets the C library keep the memory of a few vectors when they are dropped, as another one is soon asked for.
+
+    glibc returns what is free at the end of its heap to the system at once, and gets it back a page at a time, zeroed:
+    for vectors of 10,000 numbers that takes as long as the arithmetic on them, in the user's functions too. Once a
+    block of some size was freed, it keeps as much. The block made here is never touched, so it takes no memory.
+
+    Args:
+        vector: bytes of one of them.
+    """
+    np.empty(min(VECTORS * vector, MOST_KEPT), np.uint8)
 
 
 class Stage(Protocol):
@@ -95,11 +111,11 @@ class ArrayProblem:
         self._make = stage
         self._rows = rows
         self._stage = self._fresh()
-        self._term = np.empty(min(PIECE, point.theta.size))
-        self._scratch = np.empty(min(PIECE, point.theta.size), point.theta.dtype)
+        self._scratch = np.empty(min(BLOCK, point.theta.size), point.theta.dtype)
         self._directions: OrderedDict[Any, tuple[Direction, _Numbers]] = OrderedDict()
         self._kept = 0
-        self._drawn: OrderedDict[tuple[tuple[int, ...], int, int], NDArray[np.float64]] = OrderedDict()
+        self._drawn: OrderedDict[tuple[tuple[int, ...], int], NDArray[np.float64]] = OrderedDict()
+        self._kept_drawn = 0
         self._pattern: tuple[tuple[Part, ...], tuple[_Piece, ...]] = ((), ())
         # Infinite parameters (masks) stay put; their displacement is 0 and not inf - inf.
         self._infinite = np.flatnonzero(~np.isfinite(point.theta))
@@ -109,7 +125,9 @@ class ArrayProblem:
         self._labels = {
             i: _bins(self._theta(i), self._moving(i) if self._still else None) for i in range(len(point.tensors))
         }
-        self._rms = [_rms(self._claim(i)) for i in range(len(point.tensors))]
+        claims = [self._claim(i) for i in range(len(point.tensors))]
+        self._norms = [*map(_norm, claims)]
+        self._rms = [*map(_rms, claims, self._norms)]
         self._scales = [_rms(self._theta(i)) for i in range(len(point.tensors))]
 
     def _fresh(self) -> Stage:
@@ -133,15 +151,15 @@ class ArrayProblem:
         other = object.__new__(ArrayProblem)
         other.__dict__.update(self.__dict__)
         other._stage = self._fresh()
-        other._term = np.empty_like(self._term)
         other._scratch = np.empty_like(self._scratch)
-        other._directions, other._kept, other._drawn = OrderedDict(), 0, OrderedDict()
+        other._directions, other._kept = OrderedDict(), 0
+        other._drawn, other._kept_drawn = OrderedDict(), 0
         return other
 
     @cached_property
     def _bare(self) -> float:
         """2-norm of claim x parameters."""
-        parts = [slice(start, start + PIECE) for start in range(0, self._base.size, PIECE)]
+        parts = [slice(start, start + BLOCK) for start in range(0, self._base.size, BLOCK)]
         return math.hypot(*(_norm(self.point.claim[part] * self._base[part]) for part in parts))
 
     @property
@@ -171,11 +189,11 @@ class ArrayProblem:
 
     def stats(self, tensor: int) -> Stats:
         """Norms and scales of one tensor."""
-        theta, claim = self._theta(tensor), self._claim(tensor)
+        theta, claim = self._theta(tensor), self._norms[tensor]
         labels = self._labels[tensor]
         if labels is None and not self._still:
             whole = ((-1, self._scales[tensor], theta.size),)
-            return Stats(self._scales[tensor], _norm(claim), self._rms[tensor], whole, theta.size)
+            return Stats(self._scales[tensor], claim, self._rms[tensor], whole, theta.size)
         moving = self._moving(tensor)
         if labels is None:
             bins: tuple[tuple[int, float, int], ...] = ((-1, _rms(theta[moving]), int(moving.sum())),)
@@ -184,7 +202,7 @@ class ArrayProblem:
                 (int(label), _rms(theta[moving & (labels == label)]), int((moving & (labels == label)).sum()))
                 for label in np.unique(labels[moving])
             )
-        return Stats(_rms(theta[moving]), _norm(claim), self._rms[tensor], bins, int(moving.sum()))
+        return Stats(_rms(theta[moving]), claim, self._rms[tensor], bins, int(moving.sum()))
 
     def pull(self, tensor: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Parameters and claim of one tensor as arrays of its shape."""
@@ -224,9 +242,8 @@ class ArrayProblem:
 
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates the cost along rays: one step after another, or so many at once."""
-        if self._rows:
-            return self._lines_together(rays)
-        return [self._line(ray) for ray in rays]
+        with np.errstate(all="ignore"):  # the user's cost may do as it likes beside the point; once for all steps
+            return self._lines_together(rays) if self._rows else [self._line(ray) for ray in rays]
 
     def _lines_together(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates all steps of all rays in chunks of one shape, filled up with the point itself.
@@ -257,22 +274,23 @@ class ArrayProblem:
     def _line(self, ray: Ray) -> Samples:
         numbers = self._numbers(ray.direction)
         found = self._blank(ray, numbers)
+        costs, claimed = found.costs, found.claimed
         for i, step in enumerate(ray.steps):
-            found.claimed[i] = self._displace(numbers, step, self._empty())
-            found.costs[i] = self._stage.cost()
+            claimed[i] = self._displace(numbers, step, self._empty())
+            costs[i] = self._stage.cost()
         self._measure(found, ray.steps, numbers)
         return found
 
     def _measure(self, found: Samples, steps: Sequence[float], numbers: "_Numbers") -> None:
         """Fills in magnitudes; a bound serves where what it bounds is nothing beside the costs."""
-        magnitude = numbers.bound
-        small = DOT_ROUNDING * max(map(abs, steps), default=0.0) * magnitude
+        magnitude, sizes = numbers.bound, [*map(abs, steps)]
+        small = DOT_ROUNDING * max(sizes, default=0.0) * magnitude
         if not all(small <= abs(cost) for cost in found.costs.tolist()):
             magnitude = sum(
                 abs(factor) * float(np.abs(piece.claim * values).sum())
                 for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True)
             )
-        found.magnitude[:] = [abs(step) * magnitude for step in steps]
+        found.magnitude[:] = [size * magnitude for size in sizes]
 
     def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
         """All coordinates after a step along a direction."""
@@ -305,19 +323,19 @@ class ArrayProblem:
         return total
 
     def _displace_roughly(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
-        """The same where the rounding of the parameters is nothing beside that of the cost."""
-        theta, number = self._base, self._base.dtype.type
+        """The same in float64 where the rounding of the parameters is nothing beside that of the cost."""
+        theta = self._base
         done = 0
         for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True):
             if done < piece.start:
                 work[done : piece.start] = theta[done : piece.start]
             done = piece.stop
             moved = work[piece.start : done]
-            np.multiply(values, number(step) * factor, moved)
+            np.multiply(values, step * factor, moved)
             np.add(moved, piece.theta, moved)
         if done < theta.size:
             work[done:] = theta[done:]
-        return number(step) * numbers.slope
+        return step * numbers.slope
 
     def _numbers(self, direction: Direction) -> "_Numbers":
         """The direction as numbers, kept for the next rounds."""
@@ -340,13 +358,13 @@ class ArrayProblem:
         pieces = self._pieces(direction.parts)
         values: list[tuple[NDArray[np.float64], float]] = []
         slope = bound = norm = 0.0
-        run, raw = -1, np.empty(0)
         for piece in pieces:
-            if piece.run[0] != run:
-                run, unit = piece.run[0], piece.unit
-                raw = np.ones(piece.run[1] - run) if unit else self._normals(direction.seeds, *piece.run)
-            own, factor = raw[piece.start - run : piece.stop - run], 1.0
-            size = piece.norm * math.sqrt(float(np.dot(own, own)))
+            if piece.unit:
+                own = np.ones(piece.stop - piece.start)
+            else:
+                own = self._normals(direction.seeds, piece.block, piece.reach)
+                own = own[piece.start - piece.block : piece.stop - piece.block]
+            factor, size = 1.0, piece.norm * (math.sqrt(own.size) + FAR)
             if isinstance(piece.weights, float):
                 factor = piece.weights
             else:
@@ -359,58 +377,58 @@ class ArrayProblem:
         bare = self._bare if smooth else math.inf
         return _Numbers(pieces, tuple(values), slope, bound, bare, 4.0 * norm)
 
-    def _normals(self, seeds: tuple[int, ...], start: int, stop: int) -> NDArray[np.float64]:
-        """Normal numbers, kept as several directions may weigh the same ones differently."""
-        key = seeds, start, stop
+    def _normals(self, seeds: tuple[int, ...], block: int, stop: int) -> NDArray[np.float64]:
+        """Normal numbers from the start of a block on, kept as several directions may weigh the same ones differently.
+
+        Args:
+            seeds: of the direction.
+            block: where the block starts.
+            stop: end of the numbers that are needed.
+        """
+        key = seeds, block
         found = self._drawn.get(key)
-        if found is None:
-            found = self._drawn[key] = normals(seeds, start, stop)
-            while len(self._drawn) > 1 and sum(map(len, self._drawn.values())) > KEPT:
-                self._drawn.popitem(last=False)
+        if found is None or len(found) < stop - block:
+            self._kept_drawn += stop - block - (0 if found is None else len(found))
+            found = self._drawn[key] = normals(seeds, block, stop)
+            while self._kept_drawn > KEPT and len(self._drawn) > 1:
+                self._kept_drawn -= len(self._drawn.popitem(last=False)[1])
         return found
 
     def _pieces(self, parts: tuple[Part, ...]) -> "tuple[_Piece, ...]":
-        """Where directions with these parts move, and their weights there; kept, as seeds change more often."""
+        """Where directions with these parts move, and their weights there; kept, as seeds change more often.
+
+        A piece lies within one block of random numbers, and all pieces of a block share one draw.
+        """
         if self._pattern[0] is parts or self._pattern[0] == parts:
             return self._pattern[1]
+        cut = [(first, part) for first, members in self._spans(parts) for part in self._cut(self._by_tensor(members))]
+        reach = {start // BLOCK: stop for _, (start, stop, _) in cut}  # the last of a block goes furthest
         pieces: list[_Piece] = []
-        for first, last, members in self._spans(parts):
-            start, stop = self._bounds(first)[0], self._bounds(last)[1]
+        for first, (start, stop, weights) in cut:
+            base, claim = self._base[start:stop], self.point.claim[start:stop]
             native, unit = self.point.native[first.tensor], first.weighting is Weighting.UNIT
-            for low, high, weights in self._cut(self._by_tensor(members)):
-                base, claim = self._base[low:high], self.point.claim[low:high]
-                pieces.append(
-                    _Piece(low, high, weights, base, claim, native, unit, (start, stop), _size(claim, weights))
-                )
+            block, norm = start // BLOCK, _size(claim, weights)
+            pieces.append(_Piece(start, stop, block * BLOCK, reach[block], weights, base, claim, native, unit, norm))
         self._pattern = parts, tuple(pieces)
         return self._pattern[1]
 
     def _cut(
         self, tensors: Sequence[tuple[int, int, list[Part]]]
     ) -> Iterator[tuple[int, int, float | NDArray[np.float64]]]:
-        """Neighbouring coordinates in pieces: small tensors together, large ones in several."""
-        together: list[tuple[int, int, list[Part]]] = []
-        for low, high, members in [*tensors, (-1, -1, [])]:
-            if together and (high < 0 or high - together[0][0] > PIECE):
-                yield self._joined(together)
-                together = []
-            if high - low <= PIECE:
-                together.append((low, high, members))
-                continue
-            weights = self._weights(low, high, members)
-            for start in range(low, high, PIECE):
-                stop = min(start + PIECE, high)
-                yield start, stop, weights if isinstance(weights, float) else weights[start - low : stop - low]
-
-    def _joined(self, tensors: Sequence[tuple[int, int, list[Part]]]) -> tuple[int, int, float | NDArray[np.float64]]:
-        start, stop = tensors[0][0], tensors[-1][1]
-        found = [self._weights(low, high, members) for low, high, members in tensors]
-        if len(found) == 1:
-            return start, stop, found[0]
-        weights = np.empty(stop - start)
-        for (low, high, _), own in zip(tensors, found, strict=True):
-            weights[low - start : high - start] = own
-        return start, stop, weights
+        """Neighbouring coordinates, block by block: small tensors together, large ones in several pieces."""
+        together: list[tuple[int, int, float | NDArray[np.float64]]] = []
+        for low, high, members in tensors:
+            weights, start = self._weights(low, high, members), low
+            while start < high:
+                stop = min(high, start - start % BLOCK + BLOCK)
+                if together and start % BLOCK == 0:
+                    yield _joined(together)
+                    together = []
+                own = weights if isinstance(weights, float) else weights[start - low : stop - low]
+                together.append((start, stop, own))
+                start = stop
+        if together:
+            yield _joined(together)
 
     def _weights(self, low: int, high: int, members: list[Part]) -> float | NDArray[np.float64]:
         """The weights of one tensor's elements; one number where they are all alike."""
@@ -430,8 +448,8 @@ class ArrayProblem:
         stop = record.size if part.stop < 0 else part.stop
         return record.offset + part.start, record.offset + stop
 
-    def _spans(self, parts: Sequence[Part]) -> list[tuple[Part, Part, list[Part]]]:
-        """Neighbouring parts merged, so that a network of many small tensors is drawn in one go.
+    def _spans(self, parts: Sequence[Part]) -> list[tuple[Part, list[Part]]]:
+        """Neighbouring parts merged, each with the first of them, so that many small tensors are moved in one go.
 
         Several bins of one tensor in one direction cover the same coordinates: they are merged as well.
         """
@@ -448,7 +466,7 @@ class ArrayProblem:
                     spans[-1] = (first, part, [*members, part])
                     continue
             spans.append((part, part, [part]))
-        return spans
+        return [(first, members) for first, _, members in spans]
 
     def _by_tensor(self, parts: Sequence[Part]) -> list[tuple[int, int, list[Part]]]:
         """Parts that cover the same coordinates (bins of one tensor) together."""
@@ -487,23 +505,25 @@ class _Piece:
     Attributes:
         start: the first of them.
         stop: their end.
+        block: where the block of random numbers starts that they lie in.
+        reach: end of what is drawn of the block.
         weights: what random numbers are multiplied with there.
         theta: the parameters there.
         claim: the claimed gradient there.
         native: dtype to round to, or None.
         unit: whether exact ones stand in place of random numbers.
-        run: start and end of what is drawn in one go.
         norm: 2-norm of the claim there; of claim x weights where these are an array.
     """
 
     start: int
     stop: int
+    block: int
+    reach: int
     weights: float | NDArray[np.float64]
     theta: NDArray[np.floating]
     claim: NDArray[np.float64]
     native: np.dtype[Any] | None
     unit: bool
-    run: tuple[int, int]
     norm: float
 
 
@@ -515,7 +535,7 @@ class _Numbers:
         pieces: where it moves.
         values: for each piece numbers and a factor on them.
         slope: claimed gradient times the direction.
-        bound: at least the sum of |claimed x direction|.
+        bound: at least the sum of |claimed x direction|, by Cauchy and Schwarz.
         bare: 2-norm of claim x parameters; infinite where their rounding is not random.
         moved: the same of claim x direction, amply.
     """
@@ -530,6 +550,19 @@ class _Numbers:
     @property
     def size(self) -> int:
         return ENTRY + sum(piece.stop - piece.start for piece in self.pieces)
+
+
+def _joined(
+    parts: Sequence[tuple[int, int, float | NDArray[np.float64]]],
+) -> tuple[int, int, float | NDArray[np.float64]]:
+    """Neighbouring coordinates with their weights as one piece."""
+    start, stop = parts[0][0], parts[-1][1]
+    if len(parts) == 1:
+        return parts[0]
+    weights = np.empty(stop - start)
+    for low, high, own in parts:
+        weights[low - start : high - start] = own
+    return start, stop, weights
 
 
 def _size(claim: NDArray[np.float64], weights: float | NDArray[np.float64]) -> float:
@@ -555,8 +588,7 @@ def _region_weights(part: Part, tensor: Tensor) -> NDArray[np.float64]:
 def _norm(values: NDArray[np.floating]) -> float:
     """2-norm without overflow or underflow."""
     if values.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            squares = float(np.dot(values, values))
+        squares = float(np.vdot(values, values))  # unlike dot, it does not warn of an overflow
         if 1e-200 < squares < 1e200:
             return math.sqrt(squares)
     top = float(np.max(np.abs(values), initial=0.0))
@@ -566,9 +598,10 @@ def _norm(values: NDArray[np.floating]) -> float:
     return top * math.sqrt(float(scaled @ scaled))
 
 
-def _rms(values: NDArray[np.floating]) -> float:
-    """Root mean square of the finite non-zero values; 0 where there are none."""
-    norm = _norm(values)
+def _rms(values: NDArray[np.floating], norm: float | None = None) -> float:
+    """Root mean square of the finite non-zero values, given their 2-norm if that is known; 0 where there are none."""
+    if norm is None:
+        norm = _norm(values)
     if not math.isfinite(norm):
         values = values[np.isfinite(values)]
         norm = _norm(values)

@@ -64,17 +64,18 @@ def passed(
 ) -> list[tuple[str, NDArray[Any]]]:
     """The writable arrays among the arguments of a function, by the function's own names for them."""
     names = [f"args[{i}]" for i in range(len(args))]
-    try:
-        known = [
-            p.name
-            for p in inspect.signature(function).parameters.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-    except (TypeError, ValueError):
-        known = []
-    for i, name in enumerate(known[0 if live else 1 :][: len(args)]):
-        names[i] = name
+    known = _positional(function)[0 if live else 1 :] if names else []
+    names[: len(known)] = known[: len(names)]
     return list(arrays_in([*zip(names, args, strict=True), *options.items()], DEPTH))
+
+
+def _positional(function: Callable[..., Any]) -> list[str]:
+    """The names of a function's positional arguments; none where it cannot tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def arrays_in(roots: Iterable[tuple[str, Any]], depth: int = DEPTH) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -8,18 +8,18 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.arrays import ArrayProblem, Point
+from gradproof._adapters.arrays import ArrayProblem, Point, keep_memory
 from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.foreign import Foreign
 from gradproof._adapters.held import Kept, arrays_in, passed
+from gradproof._adapters.patterns import chosen, demand_matches
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
@@ -112,11 +112,16 @@ class Session:
         """The same session with randomness standing still."""
         return replace(self, frozen=self.start)
 
-    def evaluate(self, work: NDArray[Any], values: list[Any] | None = None) -> Any:
+    def evaluate(self, work: NDArray[Any]) -> Any:
         """The cost beside the point; NaN where it has none."""
+        with np.errstate(all="ignore"):
+            return self.value(self.caller.present(work))
+
+    def value(self, values: list[Any]) -> Any:
+        """The same for so many leaves, by a caller that has silenced NumPy's warnings."""
         if self.frozen is not None:
             self.frozen.restore()
-        return self.caller.evaluate(work, values)
+        return self.caller.value(values)
 
     def at_point(self, theta: NDArray[Any]) -> Any:
         """The cost at a point where it must be finite."""
@@ -211,7 +216,9 @@ class Session:
             self.frozen.restore()
         work = theta.copy()
         try:
-            caller = replace(self.caller, live=self.caller.live and not takes_parameters(grads))
+            caller = self.caller
+            if caller.live and takes_parameters(grads):
+                caller = replace(caller, live=False)
             found = (
                 grads(self.call.params, *self.caller.args, **dict(self.caller.options or {}))
                 if self.caller.live and not caller.live
@@ -279,10 +286,9 @@ class _Stage:
         return self._presented.kept
 
     def cost(self) -> Any:
-        work = self._presented.work
         if self._session.rows:
-            return self._session.evaluate_many(work)
-        return self._session.evaluate(work, self._presented.values())
+            return self._session.evaluate_many(self._presented.work)
+        return self._session.value(self._presented.values())
 
 
 def open_session(call: Call) -> Session:
@@ -300,8 +306,8 @@ def open_session(call: Call) -> Session:
             "setting up the check", "`grads`", "the claimed gradient", "None",
             "NumPy has no reverse mode of its own: pass the gradient, or a function that computes it.",
         )  # fmt: skip
-    live = not takes_parameters(call.cost)
-    root = "params" if live else argument_name(call.cost)
+    name = argument_name(call.cost)
+    live, root = name is None, name or "params"
     structure = Structure.of(call.params, root) if call.foreign is None else call.foreign.structure
     if not structure.leaves:
         got, todo = f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to."
@@ -312,11 +318,14 @@ def open_session(call: Call) -> Session:
         raise InputError.of(f"reading {root}", root, "a float array or a nesting of float arrays", got, todo)
     if live:
         _writable(structure.leaves)
+    known = [*structure.names, *(name for name, _ in structure.statics)]
+    demand_matches("only", call.only, known)
+    demand_matches("exclude", call.exclude, known)
     moved: list[Tensor | None] = []
     tensors: list[Tensor] = []
     offset = 0
     for leaf in structure.leaves:
-        if not _chosen(leaf.name, call):
+        if not chosen(leaf.name, call.only, call.exclude):
             moved.append(None)
             continue
         tensor = _tensor(leaf, offset)
@@ -333,17 +342,13 @@ def open_session(call: Call) -> Session:
     )
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
+    keep_memory(theta.nbytes)
     found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
     if call.foreign is not None:
         found = [*found, *call.foreign.sources]
     computed = call.grads is True or callable(call.grads)
     given = None if computed else read_claims(call.grads, structure, tensors)
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
-
-
-def _chosen(name: str, call: Call) -> bool:
-    wanted = not call.only or any(fnmatchcase(name, pattern) for pattern in call.only)
-    return wanted and not any(fnmatchcase(name, pattern) for pattern in call.exclude)
 
 
 def _tensor(leaf: Leaf, offset: int) -> Tensor:

@@ -19,6 +19,8 @@ from gradproof._adapters.reach import walk
 DEPTH = 6
 #: Most things that are looked at, nearest first: whatever a function leads to, the search takes milliseconds.
 MOST = 3000
+#: What holds a random state.
+_SOURCES = (np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,22 @@ def sources(roots: Iterable[tuple[str, Any]]) -> list[Source]:
 
 
 def _search(roots: Iterable[tuple[str, Any]]) -> Iterator[Source]:
-    for name, thing in walk(roots, DEPTH, MOST, stop=lambda thing: _source(thing, "") is not None):
+    for name, thing in walk(roots, DEPTH, MOST, stop=lambda thing: isinstance(thing, _SOURCES)):
         source = _source(thing, name)
         if source is not None:
             yield source
 
 
 def _source(thing: Any, name: str) -> Source | None:
+    if not isinstance(thing, _SOURCES):
+        return None
     if isinstance(thing, np.random.Generator):
         thing = thing.bit_generator
     if isinstance(thing, np.random.BitGenerator):
         return Source(name, lambda: thing.state, lambda state: setattr(thing, "state", state))
     if isinstance(thing, np.random.RandomState):
         return Source(name, thing.get_state, thing.set_state)
-    if isinstance(thing, random.Random):
-        return Source(name, thing.getstate, thing.setstate)
-    return None
+    return Source(name, thing.getstate, thing.setstate)
 
 
 @dataclass(frozen=True)

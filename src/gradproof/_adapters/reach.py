@@ -13,7 +13,8 @@ import numpy as np
 
 #: Containers longer than this are data, not places where an object is kept.
 LONGEST = 64
-#: What a class holds that leads nowhere.
+#: What is not looked into, and what a class holds that leads nowhere.
+CLOSED = (types.ModuleType, type, np.ndarray, str, bytes, int, float)
 PLAIN = (type, types.ModuleType, str, bytes, int, float, tuple, list, dict, type(None))
 
 
@@ -72,7 +73,7 @@ def parts_of(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, thing.func
         yield name, thing.args
         yield name, thing.keywords
-    elif not isinstance(thing, types.ModuleType | type | np.ndarray | str | bytes | int | float):
+    elif not isinstance(thing, CLOSED):
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):
             yield from ((f"{name}.{key}", value) for key, value in attributes.items())

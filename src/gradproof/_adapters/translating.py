@@ -10,7 +10,7 @@ from typing import Any
 
 from gradproof._adapters.foreign import framework_in, numbers
 from gradproof._adapters.numpy import Call
-from gradproof._adapters.user import argument_name, takes_parameters
+from gradproof._adapters.user import argument_name
 
 
 def in_numpy(call: Call, data: Sequence[Any]) -> Call:
@@ -31,7 +31,7 @@ def in_numpy(call: Call, data: Sequence[Any]) -> Call:
     if not callable(cost):
         return call  # refused where calls are opened
     formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)
-    root = argument_name(cost) if takes_parameters(cost) else "params"
+    root = argument_name(cost) or "params"
     found = translated(
         Wanted(cost, call.params, call.grads, call.args, call.options or {}, call.has_aux, formats), root
     )

@@ -7,8 +7,9 @@ beside the point) is met here, at the edge, so that the core is only ever handed
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class Caller:
 
     def hand_over(self, function: Callable[..., Any], values: list[Any], *, native: bool = False) -> Any:
         """Calls one of the user's functions with so many leaves."""
-        options = dict(self.options or {})
+        options = self.options or {}
         if self.live:
             for leaf, value in zip(self.structure.leaves, values, strict=True):
                 np.copyto(leaf.value, value, casting="unsafe")
@@ -96,10 +97,14 @@ class Caller:
             values: the same as the user's leaves, where they are at hand.
         """
         with np.errstate(all="ignore"):
-            try:
-                returned = self.hand_over(self.cost, self.present(work) if values is None else values)
-            except Exception:  # whatever it raises, the point is outside the cost's domain
-                return np.nan
+            return self.value(self.present(work) if values is None else values)
+
+    def value(self, values: list[Any]) -> Any:
+        """The same with so many leaves, by a caller that has silenced NumPy's warnings."""
+        try:
+            returned = self.hand_over(self.cost, values)
+        except Exception:  # whatever it raises, the point is outside the cost's domain
+            return np.nan
         if type(returned) is np.float64 and not self.paired:
             return returned if math.isfinite(returned) else np.nan
         if self.paired:
@@ -198,6 +203,9 @@ class Caller:
         return None
 
 
+_SHAPE = attrgetter("shape")
+
+
 class Presented:
     """A working vector with the views of it that the user's cost is given, made once for many evaluations.
 
@@ -205,24 +213,21 @@ class Presented:
     evaluation needs another.
     """
 
-    __slots__ = ("_alone", "_caller", "_lasting", "_views", "work")
+    __slots__ = ("_alone", "_caller", "_lasting", "_views", "_watched", "work")
 
     def __init__(self, caller: Caller, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.work = np.empty(shape, dtype)
         self._caller = caller
         leaves = caller.present(self.work)
         self._views = [v if isinstance(v, np.ndarray) and v.base is self.work else None for v in leaves]
-        self._lasting = all(v is not None for v in self._views)
+        self._watched = [self.work, *(v for v in self._views if v is not None)]
+        self._lasting = len(self._watched) == 1 + len(leaves)
         del leaves
         self._alone = self._state()
 
     def _state(self) -> list[Any]:
-        """Numbers of references to the vector and to each view, and the views' shapes."""
-        views = self._views
-        state: list[Any] = [sys.getrefcount(self.work)]
-        state += [sys.getrefcount(view) for view in views if view is not None]
-        state += [view.shape for view in views if view is not None]
-        return state
+        """Numbers of references to the vector and to each view, and their shapes."""
+        return [*map(sys.getrefcount, self._watched), *map(_SHAPE, self._watched)]
 
     @property
     def kept(self) -> bool:
@@ -278,18 +283,19 @@ def _described(returned: Any) -> str:
 
 def takes_parameters(function: Callable[..., Any]) -> bool:
     """Whether a function can be called with one positional argument; a function that cannot tell is taken to."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return True
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in positional or p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+    return argument_name(function) is not None
 
 
-def argument_name(function: Callable[..., Any], fallback: str = "params") -> str:
-    """The user's name for the parameters: the first argument of the cost."""
+def argument_name(function: Callable[..., Any], fallback: str = "params") -> str | None:
+    """The user's name for the parameters, the first argument of the cost; None where it takes no positional one.
+
+    Args:
+        function: the cost.
+        fallback: the name where the function cannot tell.
+    """
     try:
-        names: Sequence[str] = list(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return fallback
-    return names[0] if names else fallback
+    positional = any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters.values())
+    return next(iter(parameters)) if positional else None

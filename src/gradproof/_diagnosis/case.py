@@ -139,6 +139,7 @@ class Case:
         lab: what can be tried.
         explained: wrong tensors that an accepted explanation covers.
         places: where in their tensors mismatches were found, once they were looked for.
+        truths: right gradients of wrong tensors, by tensor, where the network was worked out again.
         mended: repaired claims that were proven right, by tensor.
         notes: what a reader should know.
         shared: pairs of tensors whose claims are parts of the same memory.
@@ -153,6 +154,7 @@ class Case:
     lab: Laboratory
     explained: set[int] = field(default_factory=set)
     places: dict[int, Whereabouts] = field(default_factory=dict)
+    truths: dict[int, NDArray[Any]] = field(default_factory=dict)
     mended: dict[int, Left] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     shared: Sequence[tuple[int, int]] = ()

@@ -124,7 +124,8 @@ def place_of(case: Case, chosen: Explanation) -> Place:
     for i, where in chosen.places.items():
         masks[case.tensors[i].name] = where.mask
         texts.append(where.text)
-        exact = exact and where.exact
+        # A search sees a sample of a large place: what is not proven by a fix may hold a right element.
+        exact = exact and where.exact and (i in chosen.repairs or bool(np.all(where.verified[where.mask])))
     for i in whole:
         changed = _changed(case, chosen, i)
         masks[case.tensors[i].name] = np.ones(case.tensors[i].shape, dtype=bool) if changed is None else changed

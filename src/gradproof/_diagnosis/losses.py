@@ -78,6 +78,9 @@ PLAIN = (
     Loss("the hinge loss over classes", _hinge),
     Loss("the absolute error", lambda Z, Y: np.sign(Z - Y)),
     Loss("the logarithm of cosh", lambda Z, Y: np.asarray(np.tanh(Z - Y))),
+    Loss("the fourth power of the error", lambda Z, Y: (Z - Y) ** 3),
+    Loss("the pseudo-Huber loss", lambda Z, Y: (Z - Y) / np.sqrt(1.0 + (Z - Y) ** 2)),
+    Loss("the Huber loss with threshold 1", lambda Z, Y: np.clip(Z - Y, -1.0, 1.0)),
     Loss("the Poisson likelihood", lambda Z, Y: np.exp(np.minimum(Z, 700.0)) - Y),
 )
 #: Derivatives with a mistake that is known well.

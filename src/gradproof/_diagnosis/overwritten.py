@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._diagnosis.case import Case, Explanation
-from gradproof._diagnosis.evidence import Suspect
+from gradproof._diagnosis.case import Case, Elsewhere, Explanation
+from gradproof._diagnosis.elsewhere import RESOLVED, SHARP
+from gradproof._diagnosis.evidence import BARS, Suspect
+from gradproof._records import Direction, Part, Region
 
 Array = NDArray[Any]
+#: Seeds of the directions along which all rows but one are probed.
+ROWS = (49_979_687, 49_979_693)
 
 
 def explain(case: Case) -> Sequence[Explanation]:
@@ -30,7 +34,7 @@ def explain(case: Case) -> Sequence[Explanation]:
 
 def _indices(case: Case, s: Suspect) -> Iterator[tuple[int, Array]]:
     """Integer arrays of the data that may index the rows of a tensor, with some row twice."""
-    if len(s.tensor.shape) < 2:
+    if not s.tensor.shape or s.tensor.size < 2:
         return
     for k, array in enumerate(case.lab.data):
         found = np.asarray(array)
@@ -56,12 +60,25 @@ def _counted(s: Suspect, indices: Array) -> Explanation | None:
     return None
 
 
+def _right_but_for(there: Elsewhere, s: Suspect, row: int) -> bool:
+    """Whether all rows but one are right there: what is overwritten is the row that is repeated, and no other."""
+    claim = there.claims.get(s.name)
+    if claim is None or not np.all(np.isfinite(claim)):
+        return False
+    around = ((row, row + 1, 1), *((0, n, 1) for n in s.tensor.shape[1:]))
+    rest = Part(s.index, s.stats.scale or 1.0, region=Region((around,), outside=True))
+    size = float(np.sqrt(np.sum(np.abs(claim) ** 2))) * (s.stats.scale or 1.0)
+    found = there.reference.measure([Direction((seed,), (rest,)) for seed in ROWS], SHARP * size)
+    return all(e.measured and abs(e.mismatch) <= BARS * e.bar + RESOLVED * size for e in found)
+
+
 def _repeated(case: Case, s: Suspect, place: int, indices: Array) -> Explanation | None:
     """Judges the claim with different indices, and with one of them repeated."""
     lab = case.lab
     if not lab.callable or lab.examples < 1:
         return None
     verdicts = []
+    elsewhere: bool | None = None
     for repeat in (False, True):
         data = list(lab.batch([0]) if indices.size > s.tensor.shape[0] else lab.data)
         shape = np.shape(data[place])
@@ -80,7 +97,9 @@ def _repeated(case: Case, s: Suspect, place: int, indices: Array) -> Explanation
         if there is None:
             return None
         verdicts.append(there.wrong([s.index]).get(s.index, "undecided"))
-    if verdicts != ["correct", "wrong"]:
+        if repeat and verdicts == ["correct", "wrong"]:
+            elsewhere = _right_but_for(there, s, int(chosen[0]))
+    if not elsewhere:
         return None
     return Explanation(
         "overwritten", (s.index,),

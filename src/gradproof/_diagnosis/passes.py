@@ -96,6 +96,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     repairs: dict[int, Array] = {}
     for layer in range(found.net.top, 0, -1):
         repairs |= shaped(found.net, right, layer, case.thetas)
+    case.truths.update({s.index: repairs[s.index] for s in case.open if s.index in repairs})
     first = first_number(case, found.net.layers[0].weight)
     return [counted_from(e, first) for e in explanations(slips(case, [scene]), repairs)]
 

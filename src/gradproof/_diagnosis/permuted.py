@@ -1,6 +1,6 @@
 """``permuted``: the right numbers at the wrong places: reversed, rolled, flipped, rows in another order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any, Literal
@@ -17,18 +17,26 @@ FARTHEST = 32
 #: Rows or columns are matched one by one up to this many, after so many that must all find a match.
 ROWS, FIRST = 64, 2
 
+#: Slices are the same where they differ by no more than this share of the whole claim.
+ALIKE = 1e-8
+
 Turn = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def explain(case: Case) -> Sequence[Explanation]:
-    """Explanations by elements at other places, of whole gradients and of their data parts."""
-    return [e for s in case.open if (e := _explained(s)) is not None]
+    """Explanations by elements at other places, of whole gradients and of their data parts; they cost nothing."""
+    return [e for s in case.open if (e := _explained(s, (*reorderings(s.claim.shape), *moves(s.claim.shape))))]
 
 
-def _explained(s: Suspect) -> Explanation | None:
+def swaps(case: Case) -> Sequence[Explanation]:
+    """Explanations by rows or columns in another order, each of which is measured, unless the right one is known."""
+    return [e for s in case.open if (e := _explained(s, _swaps(s, case.truths.get(s.index))))]
+
+
+def _explained(s: Suspect, turns: Iterable[tuple[str, Turn]]) -> Explanation | None:
     if s.tensor.size < 3 or not s.clear:
         return None
-    for words, turn in (*reorderings(s.claim.shape), *moves(s.claim.shape), *_swaps(s)):
+    for words, turn in turns:
         moved = turn(s.claim)
         if np.array_equal(moved, s.claim):
             continue
@@ -79,16 +87,28 @@ def _axes(axes: Sequence[int]) -> str:
     return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes[:-1]))} and {axes[-1]}"
 
 
-def _swaps(s: Suspect) -> Iterator[tuple[str, Turn]]:
-    """The order of rows or columns that is measured one by one, where they are few."""
+def _swaps(s: Suspect, truth: NDArray[Any] | None) -> Iterator[tuple[str, Turn]]:
+    """The order of rows or columns that is measured one by one, where they are few, or read off the right gradient."""
     shape = s.claim.shape
     if s.tensor.complex:
         return
     for axis, count in enumerate(shape):
-        order = _order(s, axis, count) if 1 < count <= ROWS else None
+        order = None
+        if 1 < count <= ROWS:
+            order = _order(s, axis, count) if truth is None else _order_in(truth, s.claim, axis)
         if order is not None:
             what = ("rows", "columns")[axis] if len(shape) == 2 else "elements" if len(shape) == 1 else f"axis {axis}"
             yield f"{what} in the order {_shown(order)}", partial(np.take, indices=order, axis=axis)
+
+
+def _order_in(truth: NDArray[Any], claim: NDArray[Any], axis: int) -> list[int] | None:
+    """For each slice of the right gradient the claimed slice that is the same."""
+    right, given = (np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1) for a in (truth, claim))
+    far = np.linalg.norm(right[:, None] - given[None], axis=2)
+    order = [int(k) for k in far.argmin(axis=1)]
+    if np.any(far[np.arange(len(order)), order] > ALIKE * np.linalg.norm(claim)):
+        return None
+    return order if sorted(order) == list(range(len(order))) and order != sorted(order) else None
 
 
 def _order(s: Suspect, axis: int, count: int) -> list[int] | None:

@@ -21,19 +21,20 @@ WITHIN = 30.0
 LARGEST, LEAST = 0.2, 1e-7
 
 
-def explain(case: Case) -> Sequence[Explanation]:
-    """Explanations by too few digits."""
-    stored: dict[str, list[int]] = {}
+def stored(case: Case) -> Sequence[Explanation]:
+    """Explanations by the format that a claim was kept in; they cost nothing, and so come before places are sought."""
+    kinds: dict[str, list[int]] = {}
     for s in case.open:
         kind = next((name for name in FORMATS if _stored_as(s, name)), None)
         if kind is not None:
-            stored.setdefault(kind, []).append(s.index)
-    found = [_explanation(case, tuple(tensors), f"rounded to {kind}") for kind, tensors in stored.items()]
-    taken = {i for tensors in stored.values() for i in tensors}
-    rough = _rough(case, [s for s in case.open if s.index not in taken])
-    if rough:
-        found.append(_explanation(case, tuple(rough), "computed in low precision"))
-    return found
+            kinds.setdefault(kind, []).append(s.index)
+    return [_explanation(case, tuple(tensors), f"rounded to {kind}") for kind, tensors in kinds.items()]
+
+
+def explain(case: Case) -> Sequence[Explanation]:
+    """Explanations by too few digits on the way, which calls of the gradient nearby show."""
+    rough = _rough(case, case.open)
+    return [_explanation(case, tuple(rough), "computed in low precision")] if rough else []
 
 
 def _explanation(case: Case, tensors: tuple[int, ...], detail: str) -> Explanation:

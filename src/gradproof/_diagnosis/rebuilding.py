@@ -158,20 +158,27 @@ def _scaled(case: Case, net: Net) -> tuple[Net, float] | None:
     """The factor in front of the cost and of the L2 term, from the last weights; None where nothing fits them."""
     run = backward(net, lowest=net.top)
     last = net.layers[-1].weight
-    term = shaped(net, run, net.top, case.thetas)[last]
-    theta = case.thetas[last]
-    suspect = case.suspects.get(last)
+    found = coefficients(case, last, shaped(net, run, net.top, case.thetas)[last])
+    if found is None:
+        return None
+    return replace(net, delta=found[0] * net.delta, decay=found[1]), found[0]
+
+
+def coefficients(case: Case, tensor: int, term: Array) -> tuple[float, float] | None:
+    """A and c where the right gradient of a tensor is a times a term plus c times the tensor; None where it is not."""
+    theta = case.thetas[tensor]
+    suspect = case.suspects.get(tensor)
     if suspect is not None and suspect.clear:
         for terms in ([term], [term, theta]):
             fit = suspect.fit(terms)
             if fit is not None and not (fit.thin and suspect.tensor.size > len(terms) + 2):
                 errors = (*fit.errors, 0.0)
                 sharp = [_sharp(case, v, e) for v, e in zip(fit.coefficients, errors, strict=False)]
-                return replace(net, delta=sharp[0] * net.delta, decay=sum(sharp[1:])), sharp[0]
+                return sharp[0], sum(sharp[1:])
         return None
-    if case.verdicts.get(last) != "correct" or last not in case.claims:
+    if case.verdicts.get(tensor) != "correct" or tensor not in case.claims:
         return None
-    claim = case.claims[last].ravel()
+    claim = case.claims[tensor].ravel()
     table = np.stack([term.ravel(), theta.ravel()])
     square = table @ table.T
     if not abs(square[0, 1]) < 0.999999 * np.sqrt(square[0, 0] * square[1, 1]):
@@ -183,7 +190,7 @@ def _scaled(case: Case, net: Net) -> tuple[Net, float] | None:
     if np.linalg.norm(values @ table - claim) > SAME * np.linalg.norm(claim) or not values[0]:
         return None
     decay = float(values[1]) if abs(values[1]) * np.linalg.norm(theta) > 1e-9 * np.linalg.norm(claim) else 0.0
-    return replace(net, delta=values[0] * net.delta, decay=decay), float(values[0])
+    return float(values[0]), decay
 
 
 def _sharp(case: Case, value: float, error: float) -> float:

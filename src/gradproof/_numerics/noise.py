@@ -7,6 +7,7 @@ and S. M. Wild, SIAM J. Sci. Comput. 33, 2011, doi:10.1137/100786125): differenc
 vanish and what is left is rounding.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,52 +40,55 @@ LEAP = 4.0 * WIDEN**2
 
 
 class Pilot:
-    """What one line through the point shows: spacing in, (raw values, residual values) out."""
+    """What one line through the point shows.
 
-    __slots__ = ("level", "quantum", "raw", "residual", "spread")
+    Attributes:
+        residual: the residual values.
+        quantum: the grid of the raw values.
+        spread: how far the raw values lie from the one in the middle; NaN where one is not finite.
+        level: the noise by each order of the difference table of the residual.
+        finite: whether every residual value is.
+        distinct: number of different raw values; the residual would hide a grid, being linear on it.
+    """
+
+    __slots__ = ("distinct", "finite", "level", "quantum", "residual", "spread")
 
     def __init__(self, raw: NDArray[np.floating], residual: NDArray[np.float64]) -> None:
-        self.raw = raw
+        values = raw.tolist()  # nine numbers: Python is done before NumPy has begun
         self.residual = residual
-        self.quantum = quantum([*raw])
-        self.spread = float(np.max(np.abs(raw - raw[HALF]))) if np.all(np.isfinite(raw)) else math.nan
-        self.level = _levels(residual)
+        self.quantum = quantum(values)
+        self.spread = float(max(abs(value - values[HALF]) for value in values)) if _all_finite(values) else math.nan
+        self.level = _levels(residual.tolist())
+        self.finite = _all_finite(residual.tolist())
+        self.distinct = len({*values})
 
-    @property
-    def finite(self) -> bool:
-        """Whether every value was."""
-        return bool(np.all(np.isfinite(self.residual)))
 
-    @property
-    def distinct(self) -> int:
-        """Number of different raw values; the residual would hide a grid, being linear on it."""
-        return len(np.unique(self.raw))
+def _all_finite(values: Sequence[np.floating | float]) -> bool:
+    return all(map(math.isfinite, values))
 
 
 def quantum(values: Sequence[np.floating | float]) -> float:
     """The largest power of two that divides every value; 0 where no value says anything."""
     smallest = 0.0
     for value in values:
-        if value == 0 or not np.isfinite(value):
+        if value == 0 or not math.isfinite(value):
             continue
-        bits = np.finfo(np.asarray(value).dtype).nmant + 1
-        mantissa, exponent = np.frexp(value)
-        whole = abs(int(np.ldexp(mantissa, bits)))
-        grid = math.ldexp(1.0, int(exponent) - bits + (whole & -whole).bit_length() - 1)
+        whole, parts = value.as_integer_ratio()  # in lowest terms, over a power of two
+        grid = math.ldexp(1.0, (whole & -whole).bit_length() - parts.bit_length())
         smallest = grid if smallest == 0.0 else min(smallest, grid)
     return smallest
 
 
-def _levels(values: NDArray[np.float64]) -> list[float]:
+def _levels(values: Sequence[float]) -> list[float]:
     """Noise level by each order of the difference table: sqrt(mean of squared differences x (j!)^2 / (2j)!)."""
-    top = float(np.max(np.abs(values), initial=0.0))
-    if top == 0.0 or not math.isfinite(top):
+    top = max(map(abs, values), default=0.0) if _all_finite(values) else math.nan
+    if top == 0.0 or math.isnan(top):
         return [top] * (len(values) - 1)
-    table, factor, levels = values / top, 1.0, []  # scaled, since squares of large costs overflow
+    table, factor, levels = [value / top for value in values], 1.0, []  # scaled, since squares of large costs overflow
     for order in range(1, len(values)):
-        table = table[1:] - table[:-1]
+        table = [after - before for before, after in itertools.pairwise(table)]
         factor *= 0.5 * order / (2 * order - 1)
-        levels.append(top * math.sqrt(factor * float(np.mean(table * table))))
+        levels.append(top * math.sqrt(factor * sum(step * step for step in table) / len(table)))
     return levels
 
 

@@ -10,10 +10,21 @@ import numpy as np
 
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Meter
+from gradproof._pipeline.evidence import known
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import claims_at, stand_still
 from gradproof._pipeline.reporting import Found, looked_at
-from gradproof._records import Component, Components, Difference, TensorReport, Verdict
+from gradproof._records import (
+    Component,
+    Components,
+    Difference,
+    Elements,
+    Evidence,
+    Points,
+    Source,
+    TensorReport,
+    Verdict,
+)
 
 #: The notes' step.
 EPSILON = 1e-7
@@ -43,6 +54,7 @@ def classic(session: Session, options: Options, meter: Meter) -> Found:
         notes.append(f"The budget ran out after {int(np.isfinite(approximate).sum())} of {theta.size} components.")
     measured = np.isfinite(approximate)
     tensors, absolute, rows, first = [], [], [], 0
+    kept: dict[str, Elements] = {}
     for t in session.tensors:
         part = slice(t.offset, t.offset + t.size)
         seen = measured[part]
@@ -62,8 +74,13 @@ def classic(session: Session, options: Options, meter: Meter) -> Found:
                 index = tuple(int(n) for n in np.unravel_index(element, t.shape)) if t.shape else ()
                 values = claim[t.offset + c], approximate[t.offset + c]
                 rows.append(Component(t.name, index, first + element, float(values[0]), float(values[1]), math.nan))
+        if not t.complex and np.any(seen):
+            unknown = np.full(int(seen.sum()), np.nan)
+            points = Points(np.flatnonzero(seen), claim[part][seen], approximate[part][seen], unknown)
+            norms = (sizes[1], sizes[2])
+            kept[t.name] = known(t, first, points, Source.NOTES, tolerance=tolerance, norms=norms)
         first += elements
     rows.sort(key=lambda row: -abs(row.mismatch))
-    found = Found(tensors, absolute, list(claims.findings), notes=notes)
+    found = Found(tensors, absolute, list(claims.findings), notes=notes, evidence=Evidence(elements=kept))
     found.components = Components(tuple(rows[:KEPT]), int(measured.sum()), int(theta.size))
     return looked_at(found, session, still.random)

@@ -15,6 +15,7 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._localisation.components import Measured, measure_components, rows
 from gradproof._pipeline.edges import Work
+from gradproof._pipeline.evidence import known, points_of, traced
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS
@@ -24,10 +25,13 @@ from gradproof._records import (
     Components,
     Difference,
     Direction,
+    Elements,
     Estimate,
+    Evidence,
     Finding,
     Part,
     Place,
+    Source,
     Tensor,
     TensorReport,
     Verdict,
@@ -95,6 +99,7 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
         absolute.append(row)
         batches += measured
     found = Found(tensors, absolute, findings, notes=notes)
+    found.evidence = _evidence(place, found, batches, flat_offsets(session))
     listed = rows(place.reference.evaluator.problem, batches, flat_offsets(session))
     found.components = Components(tuple(listed[:KEPT]), len(listed), sum(t.size for t in tensors))
     if any(t.verdict is Verdict.WRONG for t in tensors) and not exhausted:
@@ -107,6 +112,19 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
     masks = _masks(place, batches)
     found.findings = [_placed(f, masks) if f.cause in SEARCHED else f for f in found.findings]
     return looked_at(found, session, still.random, place.reference.noise)
+
+
+def _evidence(place: Place0, found: Found, batches: Sequence[Measured], offsets: Mapping[str, int]) -> Evidence:
+    """The lines and the elements that were measured, to be looked at."""
+    tensors = place.reference.evaluator.problem.tensors
+    kept: dict[str, Elements] = {}
+    for i, tensor in enumerate(tensors):
+        points = points_of(tensor, [batch for batch in batches if batch.tensor == i])
+        source = Source.MEASURED if len(points.positions) == found.tensors[i].size else Source.SAMPLED
+        tolerance, norms = found.tensors[i].tolerance, found.absolute[i][3:5]
+        if len(points.positions):
+            kept[tensor.name] = known(tensor, offsets[tensor.name], points, source, tolerance=tolerance, norms=norms)
+    return Evidence(traced(tensors, dict.fromkeys(range(len(tensors)), place)), kept)
 
 
 def _masks(place: Place0, batches: Sequence[Measured]) -> dict[str, NDArray[np.bool_]]:

@@ -17,10 +17,24 @@ from gradproof._evaluation import BudgetExhaustedError
 from gradproof._localisation.components import Measured, components, measure_components, rows
 from gradproof._localisation.search import Whereabouts, find
 from gradproof._pipeline.edges import Work
+from gradproof._pipeline.evidence import elements, known, points_of
 from gradproof._pipeline.laboratory import Bench, shaped
 from gradproof._pipeline.point import Place0
 from gradproof._pipeline.reporting import Found, flat_offsets, unexplained
-from gradproof._records import Component, Components, Difference, Direction, Estimate, Part, Stats, Verdict
+from gradproof._records import (
+    Component,
+    Components,
+    Difference,
+    Direction,
+    Elements,
+    Estimate,
+    Evidence,
+    Part,
+    Points,
+    Source,
+    Stats,
+    Verdict,
+)
 from gradproof._verdict.judge import Outcome, default_scales, scaled
 from gradproof._verdict.settle import UNIT_ROUNDOFF
 
@@ -28,6 +42,10 @@ from gradproof._verdict.settle import UNIT_ROUNDOFF
 EVIDENCE_SEEDS = 15_485_863
 #: Elements that are measured one by one in a wrong tensor that nothing explains.
 SAMPLED = 10
+#: The same in one whose mismatch has a cause, and so is known without them.
+SAMPLED_EXPLAINED = 4
+#: Findings that do not say what an element should be.
+UNTOLD = ("unexplained", "upstream")
 #: Methods that do not stop at the verdict.
 EXPLAINED = ("auto", "exhaustive")
 #: Elements kept for the list of the worst.
@@ -68,7 +86,9 @@ def explain(
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
     found.findings += unexplained(work.session, found.tensors, blamed)
     if work.options.method == "auto":
-        found.components = _elements(work, places, outcomes, case, guilty)
+        told = {name for f in found.findings if f.cause not in UNTOLD for name in f.tensors}
+        wanted = {i: SAMPLED_EXPLAINED if work.session.tensors[i].name in told else SAMPLED for i in guilty}
+        _elements(work, places, outcomes, case, wanted, found)
 
 
 def _unbroadcast(work: Work, place: Place0, found: Found) -> None:
@@ -145,54 +165,75 @@ def _sharpen(found: Found, i: int, claim: NDArray[Any], left: Left) -> None:
 
 
 def _elements(
-    work: Work, places: Mapping[int, Place0], outcomes: Mapping[int, Outcome], case: Case | None, wrong: Sequence[int]
-) -> Components:
-    """Elements of the wrong tensors, largest mismatch first.
+    work: Work,
+    places: Mapping[int, Place0],
+    outcomes: Mapping[int, Outcome],
+    case: Case | None,
+    wrong: Mapping[int, int],
+    found: Found,
+) -> None:
+    """Files the elements of the wrong tensors, each with how many are measured at most, and what is kept of them.
 
     Where a fix was proven, the repaired claim is the derivative of every element to within the proof's bound, and
     where a tensor was measured element by element that is known as well; only the others are sampled.
     """
     offsets = flat_offsets(work.session)
     listed: list[Component] = []
+    kept: dict[str, Elements] = {}
     measured = 0
     for i in wrong:
         tensor = work.session.tensors[i]
-        elements = tensor.size // 2 if tensor.complex else tensor.size
-        suspect = case.suspects.get(i) if case else None
-        left = case.mended.get(i) if case else None
-        direct = suspect.elements if suspect else None
-        if suspect is not None and direct is not None:
-            scale = suspect.directions[0].parts[0].weight
-            bars = suspect.bars / scale
-            bars = np.hypot(bars[::2], bars[1::2]) if tensor.complex else bars
-            listed += components(tensor, offsets[tensor.name], suspect.claim, direct, bars.reshape(direct.shape))
-            measured += elements
-        elif suspect is not None and left is not None:
-            bars = np.full(suspect.claim.shape, left.absolute)
-            listed += components(tensor, offsets[tensor.name], suspect.claim, left.repaired, bars)
-            measured += elements
+        offset = offsets[tensor.name]
+        if case is not None and (throughout := _throughout(case, i)) is not None:
+            claim, reference, bars, source = throughout
+            listed += components(tensor, offset, claim, reference, bars)
+            flat = (array.reshape(-1) for array in (claim, reference, bars))
+            points = Points(np.arange(elements(tensor)), *flat)
         else:
             mask = case.places[i].mask if case and i in case.places else None
             try:
-                sample = _sample(work, places[i], outcomes[i], i, mask)
+                sample = _sample(work, places[i], outcomes[i], i, mask, wrong[i])
             except BudgetExhaustedError:
                 work.notes.append("The budget ran out while elements were measured.")
                 break
             listed += rows(places[i].reference.evaluator.problem, sample, offsets)
-            measured += sum(len(batch.coordinates) for batch in sample) // (2 if tensor.complex else 1)
-    total = sum(t.size // 2 if t.complex else t.size for i, t in enumerate(work.session.tensors) if i in wrong)
+            points = points_of(tensor, sample)
+            source = Source.MEASURED if len(points.positions) == elements(tensor) else Source.SAMPLED
+        measured += len(points.positions)
+        if len(points.positions):
+            norms = found.absolute[i][3:5]
+            kept[tensor.name] = known(tensor, offset, points, source, tolerance=found.tensors[i].tolerance, norms=norms)
+    total = sum(elements(t) for i, t in enumerate(work.session.tensors) if i in wrong)
     listed.sort(key=lambda c: -abs(c.mismatch) if math.isfinite(abs(c.mismatch)) else math.inf)
-    return Components(tuple(listed[:KEPT]), measured, total)
+    found.components = Components(tuple(listed[:KEPT]), measured, total)
+    found.evidence = Evidence(elements=kept)
 
 
-def _sample(work: Work, place: Place0, outcome: Outcome, i: int, mask: NDArray[np.bool_] | None) -> list[Measured]:
+def _throughout(case: Case, i: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64], Source] | None:
+    """Claim, reference and error bars of a tensor whose every element is known, and how."""
+    suspect, left = case.suspects.get(i), case.mended.get(i)
+    if suspect is None:
+        return None
+    direct = suspect.elements
+    if direct is not None:
+        bars = suspect.bars / suspect.directions[0].parts[0].weight
+        bars = np.hypot(bars[::2], bars[1::2]) if suspect.tensor.complex else bars
+        return suspect.claim, direct, bars.reshape(direct.shape), Source.MEASURED
+    if left is not None:
+        return suspect.claim, left.repaired, np.full(suspect.claim.shape, left.absolute), Source.REPAIRED
+    return None
+
+
+def _sample(
+    work: Work, place: Place0, outcome: Outcome, i: int, mask: NDArray[np.bool_] | None, count: int
+) -> list[Measured]:
     """A few elements of a tensor, from the place of the mismatch where that is known."""
     tensor = work.session.tensors[i]
     width = 2 if tensor.complex else 1
     free = ~place.fixed[tensor.offset : tensor.offset + tensor.size].reshape(-1, width).any(axis=1)
     allowed = np.flatnonzero(free if mask is None else free & mask.reshape(-1))
     rng = np.random.default_rng([work.options.seed, 13, i])
-    chosen = np.sort(rng.choice(allowed, min(SAMPLED, len(allowed)), replace=False))
+    chosen = np.sort(rng.choice(allowed, min(count, len(allowed)), replace=False))
     coordinates = [int(c) * width + k for c in chosen for k in range(width)]
     stats = place.claimed[i].stats
     size = max(stats.claim, abs(outcome.reference) if math.isfinite(outcome.reference) and not stats.claim else 0.0)

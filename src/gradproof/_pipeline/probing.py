@@ -13,13 +13,14 @@ from gradproof._adapters.claims import Claims
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
+from gradproof._pipeline.evidence import traced
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, looked_at, nothing
 from gradproof._pipeline.ties import illegal_choices
 from gradproof._pipeline.vacuous import hiding
-from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict, in_format, spacing
+from gradproof._records import Difference, Evidence, Finding, Place, Tensor, TensorReport, Verdict, in_format, spacing
 from gradproof._verdict.judge import ROUNDING, Judge, Outcome, Seeds, default_scales, relative_high, relative_low
 from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combined, equalised, settle
 
@@ -128,16 +129,19 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         from gradproof._pipeline.explaining import explain  # only a wrong gradient pays for the diagnosis
 
         explain(work, place, places, outcomes, found)
+    found.evidence = Evidence(traced(work.session.tensors, places), found.evidence.elements)
     _end(work, found)
     return looked_at(found, work.session, still.random, place.reference.noise)
 
 
 def _hidden(work: Work, tensors: Sequence[TensorReport]) -> list[Finding]:
     """Mistakes in a regulariser that parameters of zero hide."""
+    if not work.session.call.options:
+        return []
     parts = [(t.offset, t.offset + t.size) for t in work.session.tensors]
     zero = [i for i, (first, end) in enumerate(parts) if end > first and not np.any(work.session.theta[first:end])]
     sound = [i for i in zero if tensors[i].verdict is Verdict.CORRECT]
-    if not sound or not work.session.call.options:
+    if not sound:
         return []
     from gradproof._pipeline.hidden import regulariser_at_zero  # only where something is zero
 

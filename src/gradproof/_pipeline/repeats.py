@@ -44,7 +44,7 @@ class Repeats:
         alone: whether calls differ only where the cost is not called in between.
         data: names of arrays of the user's data that the gradient changes in place.
         inner: names of arrays inside the functions that it changes in place, as soon as calls differ.
-        moved: sources of random numbers that it draws from.
+        moved: sources of random numbers that it draws from, as soon as calls differ.
         settled: whether calls agree with the random numbers standing still.
     """
 
@@ -101,8 +101,9 @@ def _second_call(found: Repeats, kept: Kept, touched: Sequence[str], meter: Mete
     session = found.session
     after = kept.now() if touched else kept
     state = session.watched()
-    second = _alone(session, meter)
-    moved = tuple(state.moved())
+    again = replace(found, calls=(*found.calls, _alone(session, meter)))
+    differs = any(again.differing(t.name) for t in session.tensors)
+    moved = tuple(state.moved()) if differs else ()
     data: tuple[str, ...] = ()
     if touched:
         meter.afford(2)
@@ -113,9 +114,7 @@ def _second_call(found: Repeats, kept: Kept, touched: Sequence[str], meter: Mete
             session = replace(session, kept=kept)
         else:
             latest.restore()  # the gradient's own memory goes on from where its calls have left it
-    again = replace(found, session=session, calls=(*found.calls, second), data=data, moved=moved)
-    differs = any(again.differing(t.name) for t in session.tensors)
-    return again if differs else replace(again, calls=found.calls)
+    return replace(again if differs else found, session=session, data=data, moved=moved)
 
 
 def _alone(session: Session, meter: Meter) -> Claims:

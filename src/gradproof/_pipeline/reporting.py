@@ -12,6 +12,7 @@ from gradproof._records import (
     ChecklistItem,
     Components,
     Difference,
+    Evidence,
     Finding,
     Noise,
     Place,
@@ -38,6 +39,7 @@ class Found:
         session: the call, with randomness as it stood; None where nothing was evaluated.
         drawn: what the cost draws random numbers from; None where that is not known.
         digits: how many digits of the cost are good; None where that was not measured.
+        evidence: what was measured on the way.
     """
 
     tensors: list[TensorReport]
@@ -49,6 +51,7 @@ class Found:
     session: Session | None = None
     drawn: tuple[str, ...] | None = None
     digits: float | None = None
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def report_of(
@@ -76,6 +79,7 @@ def report_of(
         found.precision,
         2 * sum(t.size for t in found.tensors),
         power,
+        found.evidence,
         checklist,
     )
 

@@ -26,9 +26,9 @@ DEAD = 0.5
 def hiding(session: Session, place: Place0) -> Iterator[str]:
     """One sentence for each condition that hides mistakes."""
     parameters = {t.name: place.theta[t.offset : t.offset + t.size] for t in session.tensors if t.size}
-    weights = [name for name, values in parameters.items() if np.any(values)]
-    zero = [name for name, values in parameters.items() if not np.any(values)]
-    ones = [name for name, values in parameters.items() if values.size > 1 and np.all(values == 1.0)]
+    zero = [name for name, values in parameters.items() if not values.any()]
+    weights = len(zero) < len(parameters)
+    ones = [name for name, v in parameters.items() if v.size > 1 and v[0] == 1.0 and bool((v == 1.0).all())]
     if zero and weights:
         yield f"{_named(zero)} 0 throughout: a regulariser wrongly applied there cannot show. Check after training too."
     if ones:
@@ -50,7 +50,7 @@ def hiding(session: Session, place: Place0) -> Iterator[str]:
 
 
 def _dead_rows(claim: NDArray[np.float64] | None, shape: Sequence[int]) -> bool:
-    if claim is None or len(shape) < 2 or shape[0] < 2 or not claim.size:
+    if claim is None or len(shape) < 2 or shape[0] < 2 or not claim.size or np.count_nonzero(claim) == claim.size:
         return False
     live = np.any(claim.reshape(shape[0], -1) != 0.0, axis=1)
     return bool(live.any() and np.mean(~live) >= DEAD)

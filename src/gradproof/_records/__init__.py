@@ -2,9 +2,10 @@
 
 The decision behind them: rooms exchange small immutable records and never each other's objects, so that each room can
 be tested with hand-made input. ``work`` holds what is asked of a problem and what comes back, ``report`` what people
-keep.
+keep, ``evidence`` what was measured on the way.
 """
 
+from gradproof._records.evidence import Elements, Evidence, Points, Source, Trace
 from gradproof._records.formats import BFloat16, format_of, in_format, spacing
 from gradproof._records.plan import Expense, Plan
 from gradproof._records.region import Box, Pattern, Region
@@ -42,7 +43,9 @@ __all__ = [
     "Components",
     "Difference",
     "Direction",
+    "Elements",
     "Estimate",
+    "Evidence",
     "Expense",
     "Finding",
     "Noise",
@@ -50,17 +53,20 @@ __all__ = [
     "Pattern",
     "Place",
     "Plan",
+    "Points",
     "Power",
     "Ray",
     "Regime",
     "Region",
     "Report",
     "Samples",
+    "Source",
     "StageFinding",
     "StagesReport",
     "Stats",
     "Tensor",
     "TensorReport",
+    "Trace",
     "Verdict",
     "Weighting",
     "format_of",

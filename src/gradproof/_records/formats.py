@@ -3,6 +3,7 @@
 The decision behind it: a format travels as its name; what is to be known of it is how far apart its numbers are.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,15 @@ def format_of(value: NDArray[Any] | np.generic) -> str:
     """The name of the format of an array's numbers; of integers, which are taken for exact, that of float64."""
     if isinstance(value, BFloat16):
         return "bfloat16"
-    return value.dtype.name if value.dtype.kind in "fc" else "float64"
+    return _name(value.dtype) if value.dtype.kind in "fc" else "float64"
 
 
+@lru_cache(maxsize=64)
+def _name(dtype: np.dtype[Any]) -> str:
+    return dtype.name  # which NumPy puts together anew each time
+
+
+@lru_cache(maxsize=64)
 def spacing(name: str) -> float:
     """How far apart, relatively, the numbers of a format are."""
     return SPACING.get(name) or float(np.finfo(name).eps)

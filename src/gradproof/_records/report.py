@@ -8,12 +8,17 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._errors import GradientError, UndecidedWarning
+from gradproof._records.evidence import Evidence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Verdict(StrEnum):
@@ -216,7 +221,8 @@ class Report:
         seed: the seed of the random directions.
         precision: in what precision the cost was evaluated.
         classic_evaluations: what the course notes' loop costs here, two evaluations a parameter.
-        power: per tensor, the smallest error that this check would have caught.
+        power: name to the smallest difference that would have been caught.
+        evidence: what was measured: lines through the point, and elements one by one.
         checklist: the course notes' checklist, answered from what was measured.
     """
 
@@ -233,6 +239,7 @@ class Report:
     precision: str
     classic_evaluations: int
     power: Mapping[str, Power] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
     checklist: tuple[ChecklistItem, ...] = ()
 
     @property
@@ -276,6 +283,11 @@ class Report:
 
         return one_line(self)
 
+    def _repr_html_(self) -> str:
+        from gradproof._report.notebook import render
+
+        return render(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The content for machines: names, strings, numbers, lists and None, ready for ``json.dumps``.
 
@@ -284,6 +296,41 @@ class Report:
         from gradproof._report.machine import as_dict
 
         return as_dict(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The report as one page for a browser, which needs neither a network nor another file.
+
+        Args:
+            path: where to write the page, in UTF-8; nowhere where left out.
+
+        Returns:
+            The page.
+        """
+        from gradproof._report.page import write
+
+        return write({"": self}, path)
+
+    def plot(self, kind: str = "tensors", ax: "Axes | None" = None, *, tensor: str | None = None) -> "Axes":
+        """Draws a picture of the report with matplotlib, and shows nothing.
+
+        Args:
+            kind: ``"tensors"`` (bars of the relative differences with the tolerance), ``"heatmap"`` (mismatch of each
+                element over its limit), ``"steps"`` (error of the slope by step, with the chosen one), ``"taylor"``
+                (remainder of the cost by step), ``"residuals"`` (mismatch of elements against their size) or
+                ``"stages"`` (the differences over several reports; here one).
+            ax: where to draw; a figure of its own, which ``pyplot`` does not know, where left out.
+            tensor: of which tensor; the first wrong one of which there is something to draw where left out.
+
+        Returns:
+            The axes; ``.figure`` is the figure, which a notebook shows after ``%matplotlib inline``.
+
+        Raises:
+            InputError: there is no such kind or tensor, or nothing was measured that could be drawn.
+            ImportError: matplotlib is not installed.
+        """
+        from gradproof._report.plots import plot
+
+        return plot(kind, {"": self}, ax, tensor)
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof._records import Component, Difference, Finding, Report, TensorReport
+from gradproof._records import Component, Difference, Elements, Evidence, Finding, Report, TensorReport, Trace
 
 SCHEMA_VERSION = 1
 
@@ -39,6 +39,7 @@ def as_dict(report: Report) -> dict[str, Any]:
             name: {"size": _number(power.size), "miss_probability": _number(power.miss_probability)}
             for name, power in report.power.items()
         },
+        "evidence": _evidence(report.evidence),
         "evaluations": int(report.evaluations),
         "classic_evaluations": int(report.classic_evaluations),
         "seconds": _number(report.seconds),
@@ -105,6 +106,37 @@ def _elements(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Any]:
     count = int(np.count_nonzero(mask))
     listed = [int(position) for position in np.flatnonzero(mask)] if count <= _LISTED else None
     return {"count": count, "of": int(np.size(mask)), "positions": listed}
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    """The first line along each set of tensors, and how many elements are known; not the elements themselves."""
+    first = {lines[0].tensors: lines[0] for lines in evidence.traces.values()}
+    return {
+        "traces": [_trace(line) for line in first.values()],
+        "elements": {name: _known(elements) for name, elements in evidence.elements.items()},
+    }
+
+
+def _trace(line: Trace) -> dict[str, Any]:
+    return {
+        "tensors": list(line.tensors),
+        "steps": [_number(step) for step in line.steps],
+        "plus": [_number(value) for value in line.plus],
+        "minus": [_number(value) for value in line.minus],
+        "slope": _number(line.slope),
+        "mismatch": _number(line.mismatch),
+        "error_bar": _number(line.bar),
+        "step": _number(line.step),
+    }
+
+
+def _known(elements: Elements) -> dict[str, Any]:
+    return {
+        "source": str(elements.source),
+        "measured": int(elements.measured),
+        "total": int(elements.total),
+        "allowed": _number(elements.allowed),
+    }
 
 
 def _component(component: Component) -> dict[str, Any]:

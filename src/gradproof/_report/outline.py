@@ -70,11 +70,11 @@ class Outline:
     checklist: tuple[tuple[str, str], ...] = ()
 
 
-def outline(report: Report) -> Outline:
-    """The content of a report for people."""
+def outline(report: Report, most_tensors: int = TENSORS, most_components: int = COMPONENTS) -> Outline:
+    """The content of a report for people, with the rows of so many tensors and components at most."""
     tensors = sorted(report.tensors.values(), key=lambda tensor: _URGENCY.index(tensor.verdict))
-    shown, rest = tensors[:TENSORS], tensors[TENSORS:]
-    worst = report.worst(COMPONENTS)
+    shown, rest = tensors[:most_tensors], tensors[most_tensors:]
+    worst = report.worst(most_components)
     first = next(iter(errors(report)), None) if report.verdict is Verdict.WRONG else None
     return Outline(
         verdict=report.verdict,

@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._records import Direction, Estimate, Part, Stats, Weighting
@@ -161,6 +159,7 @@ class Judge:
         unit = span(blocks)
         step = start or self._start(aim, unit)
         pattern = self.direction(blocks, ())
+        members = tuple(sorted({b.tensor for b in blocks}))
         probes: list[Estimate] = []
         seeds: list[int] = []
         outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
@@ -174,15 +173,14 @@ class Judge:
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
             step = next_step(found[-1]) or step
-            members = tuple(sorted({b.tensor for b in blocks}))
-            outcome = replace(_weigh(probes, aim), probes=tuple(probes), seeds=tuple(seeds), tensors=members)
+            outcome = _weigh(probes, aim)
             if outcome.status != "open":
                 break
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
-        if outcome.status == "open":
-            outcome = replace(outcome, status="undecided")
-        if outcome.status == "wrong" and len({b.tensor for b in blocks}) == 1:
+        status = "undecided" if outcome.status == "open" else outcome.status
+        outcome = replace(outcome, status=status, probes=tuple(probes), seeds=tuple(seeds), tensors=members)
+        if status == "wrong" and len(members) == 1:
             outcome = self._confirm(blocks, aim, outcome, step)
         return outcome
 
@@ -375,6 +373,7 @@ def grouped(blocks: Sequence[Block], ratio: float = SHARED, easy: float = math.i
 
 def default_scales(stats: Sequence[Stats]) -> list[float]:
     """Scales of tensors; where all parameters are zero, that of the others or 1, whichever is smaller."""
-    positive = [s.scale for s in stats if s.scale > 0.0]
-    fallback = min(1.0, float(np.median(positive))) if positive else 1.0
+    positive = sorted(s.scale for s in stats if s.scale > 0.0)
+    middle = len(positive) // 2
+    fallback = min(1.0, 0.5 * (positive[middle] + positive[~middle])) if positive else 1.0
     return [s.scale or fallback for s in stats]
