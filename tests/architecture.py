@@ -27,6 +27,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_errors": "",
         "_causes": "_errors",
         "_guard": "_errors",
+        "_settings": "_errors",
         "_tree": "_errors",
         "_records": "_errors",
         "_numerics": "",
@@ -40,7 +41,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_pipeline": "_errors _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
         " _localisation _diagnosis",
         "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
-        " _localisation _diagnosis _pipeline",
+        " _localisation _diagnosis _pipeline _settings",
         "_functions": "_errors _records _adapters _pipeline _check",
         "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
         "_report": "_records _errors",
@@ -48,8 +49,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "callbacks": "_check _guard _stages _records _errors",
         "network": "",
         "_cases": "_check _report network _stages _records _errors",
-        "_cli": "_cases _causes _check _guard _plan _report network _stages _records _errors",
-        PLUGIN: "_cases _check _report",
+        "_cli": "_cases _causes _check _guard _plan _report network _stages _records _settings _errors",
+        PLUGIN: f"{FACE} _cases _cli _check _report _records _settings _errors",
     }.items()
 } | {FACE: frozenset({"everything"})}
 
@@ -58,15 +59,16 @@ LAZY_EXCEPTIONS = frozenset({("_records", "_report")})
 
 #: Packages of others -> the rooms that may import them. What is not named here belongs to FRAMEWORK_ROOMS alone.
 THIRD_PARTY: Mapping[str, frozenset[str]] = {
-    "numpy": frozenset(ROOMS) - {"_errors", "_causes"},
+    "numpy": frozenset(ROOMS) - {"_errors", "_causes", "_settings"},
     "rich": frozenset({"_report", "_cli"}),
     "matplotlib": frozenset({"_report", "_records"}),
     "pytest": frozenset({PLUGIN}),
+    "argcomplete": frozenset({"_cli"}),
 }
 FRAMEWORK_ROOMS = frozenset({"_adapters"})
 
 #: Imported inside functions only, so that `import gradproof` does not pay for them.
-SLOW = frozenset({"rich", "matplotlib"})
+SLOW = frozenset({"rich", "matplotlib", "argcomplete"})
 #: Rooms that pay for nothing of ours and for no NumPy when they are imported: pytest loads its plugins at every start.
 THRIFTY = frozenset({PLUGIN})
 

@@ -1,6 +1,6 @@
 """What holds for every test: no time limits on examples, and on demand no skipping.
 
-With GRADPROOF_REQUIRE_ALL=1 a test that is skipped, or expected to fail, counts as failed: where everything is said to
+With TESTS_REQUIRE_ALL=1 a test that is skipped, or expected to fail, counts as failed: where everything is said to
 be installed, a test that did not run is a check that nobody made.
 """
 
@@ -13,7 +13,7 @@ from hypothesis import settings
 # The arrays here are so small that threads wait for each other more than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-REQUIRE_ALL = "GRADPROOF_REQUIRE_ALL"
+REQUIRE_ALL = "TESTS_REQUIRE_ALL"
 
 # A deadline would gate on seconds; where everything is required, the same examples are drawn on every run.
 settings.register_profile("gradproof", deadline=None, derandomize=os.environ.get(REQUIRE_ALL) == "1")

@@ -17,34 +17,7 @@ from gradproof._cli.main import main
 from gradproof._cli.run import working
 from gradproof._cli.workflow import walk
 from gradproof._records import Components, Difference, Report, TensorReport, Verdict
-
-CASES = """
-import math
-from gradproof._cases import case
-from gradproof._errors import GradientError
-from gradproof._records import Components, Difference, Report, TensorReport, Verdict
-
-def report(verdict):
-    d = Difference(1e-9, 0.0, 6e-8)
-    t = TensorReport("W1", (2, 2), Verdict(verdict), d, "", 1e-5, 4)
-    return Report(Verdict(verdict), d, {"W1": t}, (), Components(), 5, 0.1, (), "auto", 0, "float64", 8)
-"""
-BODIES = {
-    "right": "return report('correct')",
-    "wrong": "return report('wrong')",
-    "undecided": "return report('undecided')",
-    "broken": "raise KeyError('W9')",
-    "raising": "raise GradientError('gradproof: WRONG. All of it.')",
-    "nothing": "pass",
-    "leaving": "raise SystemExit(0)",
-    "interrupted": "raise KeyboardInterrupt",
-}
-
-
-def file(folder: Path, *names: str) -> str:
-    path = folder / f"{'_'.join(names) or 'none'}.py"
-    path.write_text(CASES + "".join(f"@case\ndef {name}():\n    {BODIES[name]}\n" for name in names), encoding="utf-8")
-    return str(path)
+from written_cases import file
 
 
 @pytest.mark.parametrize(
@@ -92,7 +65,20 @@ def test_one_case_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["rnu", "x"], ["run", "missing.py"], ["run", "::x"], ["run", "x.py::"]]
+    "arguments",
+    [
+        [],
+        ["rnu", "x"],
+        ["run", "missing.py"],
+        ["run", "::x"],
+        ["run", "x.py::"],
+        ["run", "-k", "and", "x.py"],
+        ["run", "--method", "fast"],
+        ["run", "--seed", "first"],
+        ["run", "--budget", "30 minutes"],
+        ["run", "--json", "-", "--sarif", "-"],
+        ["run", "--json", "a", "--sarif", "a"],
+    ],
 )
 def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
@@ -113,6 +99,43 @@ def test_a_file_that_does_not_load_does_not_stop_the_others(tmp_path: Path, caps
     shown = capsys.readouterr()
     assert "SyntaxError" in shown.err
     assert "1 correct, 1 could not run" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rum", "x.py"], "'rum' should be one of demo, run, causes, but is unknown. Did you mean run?"),
+        (["run", "--sed", "3"], "'--sed' should be one of --list, --strict, "),
+        (["run", "--sed", "3"], "but is unknown. Did you mean --seed?"),
+        (["run", "--sarf=x"], "Did you mean --sarif?"),
+        (["run", "--see", "3"], "'--see'"),  # no abbreviations
+        (["causes", "factor", "--json", "-"], "'--json' should be one of --help, but is unknown. See --help."),
+    ],
+)
+def test_what_nobody_knows_gets_the_nearest(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_help_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ([], ["run"], ["demo"], ["causes"]):
+        assert main([*command, "--help"]) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("gradproof de", "demo"), ("gradproof run --junit", "--junit-xml"), ("gradproof run --method pro", "probe")],
+)
+def test_a_shell_is_told_what_could_follow(tmp_path: Path, typed: str, offered: str) -> None:
+    answer = tmp_path / "answer"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": typed, "COMP_POINT": str(len(typed)), "COMP_TYPE": "9"}
+    process = piped(**asked, _ARGCOMPLETE_STDOUT_FILENAME=str(answer), _ARGCOMPLETE_IFS=" ")
+    process.communicate()
+    assert offered in answer.read_text(encoding="utf-8").split()
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,9 @@
 """The public face: sorted, complete, shown under its public name, and explained."""
 
 import inspect
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import gradproof
@@ -44,6 +46,12 @@ def test_every_error_and_warning_is_public() -> None:
 
 def test_every_public_object_is_shown_and_explained() -> None:
     assert [fault for name in LISTED for fault in faults(name, getattr(gradproof, name))] == []
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    reference = (Path(__file__).parents[1] / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"^\.\. auto\w+:: gradproof\.(\w+)$", reference, re.MULTILINE))
+    assert described == set(LISTED)
 
 
 def test_a_planted_object_without_either_is_caught() -> None:

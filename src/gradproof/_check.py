@@ -7,7 +7,7 @@ each line hands what it has to a room and takes a record back.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradproof import _guard
@@ -16,7 +16,7 @@ from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._adapters.patterns import demand_matches
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
-from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, mapper
+from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, load_by_path, loaded_by_path, mapper
 from gradproof._pipeline.batching import together
 from gradproof._pipeline.checklist import checklist, unanswered
 from gradproof._pipeline.options import (
@@ -30,13 +30,12 @@ from gradproof._pipeline.options import (
     read_tolerance,
     read_vary,
 )
+from gradproof._pipeline.origin import origin
 from gradproof._pipeline.probing import probing
 from gradproof._pipeline.progress import Progress, read_progress
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
 from gradproof._records import Report
-
-#: The methods that ``method=`` names.
-METHODS = ("auto", "probe", "exhaustive", "classic")
+from gradproof._settings import METHODS, setting
 
 
 def check(
@@ -64,6 +63,9 @@ def check(
 ) -> Report:
     """Judges a claimed gradient of a cost.
 
+    ``tolerance``, ``method``, ``budget``, ``seed`` and ``workers`` that are left at None take the command line's flag,
+    the environment variable (``GRADPROOF_SEED``), the table ``[tool.gradproof]`` where cases are run, or the default.
+
     Args:
         cost: ``cost(params, *args, *data, **options) -> float``; a 0-d array or one-element array will do. With
             ``grads=True`` it returns ``(cost, grads)``, with ``has_aux=True`` ``(cost, anything)``. A cost that takes
@@ -78,8 +80,8 @@ def check(
         examples_axis: the axis of the data along which examples are counted; where left out, the one along which all
             data arrays have one length.
         options: keyword arguments for both functions.
-        vary: names of options that are numbers and may be varied to name a cause; default lambd, lambda_, alpha,
-            weight_decay, l2, keep_prob and p, where they are among the options.
+        vary: names of options that are numbers and may be varied to name a cause; default ``lambd``, ``lambda_``,
+            ``alpha``, ``weight_decay``, ``l2``, ``keep_prob`` and ``p``, where they are among the options.
         terms: name to cost term, functions with the signature of the cost that add up to it; the report then says
             which term's derivative is wrong.
         dropout: what to do about random numbers: ``"freeze"`` (one pattern for the whole check, the default), ``"off"``
@@ -114,7 +116,8 @@ def check(
         read_terms(terms),
     )  # fmt: skip
     as_passed = () if data is None else data if isinstance(data, tuple | list) else (data,)
-    return judged(lambda: in_numpy(call, as_passed), settings)
+    report = judged(lambda: in_numpy(call, as_passed), settings)
+    return replace(report, origin=origin(cost, grads))
 
 
 @dataclass(frozen=True)
@@ -145,15 +148,21 @@ def read_settings(
     *,
     vectorized: bool = False,
 ) -> Settings:
-    """Reads what every public function takes.
+    """Reads what every public function takes, from the settings where it was left out.
 
     Raises:
         InputError: something is not of the form it must have.
     """
-    options = Options(_method(method), read_tolerance(tolerance), read_seed(seed), vectorized, read_dropout(dropout))
-    evaluations, seconds = read_budget(budget)
+    options = Options(
+        _method(setting("method", method)),
+        read_tolerance(setting("tolerance", tolerance)),
+        read_seed(setting("seed", seed)),
+        vectorized,
+        read_dropout(dropout),
+    )
+    evaluations, seconds = read_budget(setting("budget", budget))
     told = read_progress(progress)
-    return Settings(options, Meter(evaluations, seconds, told.tell), workers, told)
+    return Settings(options, Meter(evaluations, seconds, told.tell), setting("workers", workers), told)
 
 
 def judged(opened: Callable[[], Call], settings: Settings) -> Report:
@@ -260,7 +269,9 @@ class _Workers:
 
             self._session.demand_sendable()
             count = os.cpu_count() if self._given == -1 else self._given
-            self._own = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+            self._own = ProcessPoolExecutor(
+                count, get_context("spawn"), load_by_path, (loaded_by_path(self._session.call.cost),)
+            )
             return mapper(self._own)
         if isinstance(self._given, ProcessPoolExecutor):
             self._session.demand_sendable()

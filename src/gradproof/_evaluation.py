@@ -92,6 +92,40 @@ class _Task:
         return self._problem.replica().lines([ray])
 
 
+def loaded_by_path(function: Callable[..., Any]) -> tuple[tuple[str, str], ...]:
+    """The module that defines a function, as (name, file), where no other process can import it by that name.
+
+    Files of cases, and of tests under some import modes, are loaded by their path under names of their own.
+    """
+    import importlib.machinery
+    import sys
+
+    inner = function
+    while hasattr(inner, "func"):  # a partial
+        inner = inner.func
+    name = getattr(inner, "__module__", None) or ""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if name == "__main__" or "." in name or file is None or importlib.machinery.PathFinder.find_spec(name) is not None:
+        return ()
+    return ((name, file),)
+
+
+def load_by_path(modules: Iterable[tuple[str, str]]) -> None:
+    """Loads such modules in a worker, with the folder of each on the path as it was where they came from."""
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    for name, file in modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            continue
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        sys.path.insert(0, str(Path(file).resolve().parent))
+        spec.loader.exec_module(module)
+
+
 def mapper(workers: "Executor | Mapper") -> Mapper:
     """The map function of an executor, a pool, or the callable itself."""
     from concurrent.futures import Executor  # with its logging it takes as long to load as a third of the package

@@ -5,6 +5,7 @@ cotangent . f; a module becomes its named parameters; a Hessian becomes the grad
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gradproof._adapters.batch import Batch, read_batch
@@ -14,6 +15,7 @@ from gradproof._adapters.translating import data_in_numpy
 from gradproof._check import judged, read_settings
 from gradproof._errors import InputError
 from gradproof._pipeline.options import read_options, read_patterns, read_vary
+from gradproof._pipeline.origin import origin, origin_of_backward
 from gradproof._records import Report
 
 
@@ -65,7 +67,7 @@ def check_module(
     Raises:
         InputError: what was passed in cannot be checked. What the cost raises goes through.
     """
-    settings = read_settings(tolerance, method, budget, seed, None, progress)
+    settings = read_settings(tolerance, method, budget, seed, 1, progress)  # tensors are not sent to workers
     doing = "setting up the check of a module"
     if not hasattr(module, "named_parameters") or not callable(module):
         raise InputError.of(doing, "`module`", "a torch.nn.Module", f"a {type(module).__name__}",
@@ -88,7 +90,7 @@ def check_module(
         return Call(found.cost, found.params, found.grads, found.args, keywords, False, *patterns, batch, varied,
                     foreign=found.foreign)  # fmt: skip
 
-    return judged(opened, settings)
+    return replace(judged(opened, settings), origin=origin(cost, grads))
 
 
 def _batch(data: Sequence[Any], axis: int | None) -> Batch | None:
@@ -140,7 +142,7 @@ def check_function(
     Raises:
         InputError: what was passed in cannot be checked. What the function raises goes through.
     """
-    settings = read_settings(tolerance, method, budget, seed, None, progress)
+    settings = read_settings(tolerance, method, budget, seed, 1, progress)  # tensors are not sent to workers
     if not callable(function):
         raise InputError.of("setting up the check of a function", "`function`", "a function",
                             f"a {type(function).__name__}", "Pass the function itself.")  # fmt: skip
@@ -156,4 +158,4 @@ def check_function(
         made = functions.of_function(found, chosen, vjp)
         return Call(made.cost, made.params, made.grads, (), {}, False, *patterns, foreign=made.foreign)
 
-    return judged(opened, settings)
+    return replace(judged(opened, settings), origin=origin_of_backward(function, vjp))

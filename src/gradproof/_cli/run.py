@@ -4,17 +4,23 @@ The decision behind it: one case that cannot run does not keep the others from r
 wrong whatever else failed, so the exit status of a wrong case goes before that of a broken one.
 """
 
-import traceback
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from gradproof._cases import Case, cases, load, require_python_file, select
-from gradproof._errors import GradientError, InputError
-from gradproof._records import Report, Verdict
+from gradproof._cases import Case, cases, load, select
+from gradproof._cases.discovery import Target, matcher, targets
+from gradproof._cases.outcomes import Outcome, outcome_of, unloadable
+from gradproof._cli.github import github
+from gradproof._cli.outputs import STANDARD_OUTPUT, write
+from gradproof._cli.request import Request
+from gradproof._cli.results import Results, root
+from gradproof._errors import InputError
+from gradproof._records import Verdict
 from gradproof._report import text, wording
+from gradproof._settings import lending
 
 NOTHING_WRONG = 0
 WRONG = 1
@@ -22,62 +28,84 @@ COULD_NOT_RUN = 2
 NO_CASES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one case, or of a file that could not be loaded.
-
-    Attributes:
-        label: ``FILE.py::NAME``, or the file.
-        verdict: None where the case could not run.
-        report: None where there is none: the case could not run, or raised ``GradientError`` itself.
-        trouble: why it could not run, or the error it raised.
-    """
-
-    label: str
-    verdict: Verdict | None
-    report: Report | None = None
-    trouble: str = ""
-
-
-def run_files(files: Sequence[str], out: TextIO, err: TextIO, *, strict: bool = False) -> int:
-    """Runs the cases in files and writes their reports.
+def run(asked: Request, out: TextIO, err: TextIO) -> int:
+    """Runs the cases that were asked for and writes what came of them.
 
     Args:
-        files: paths of Python files, each with ``::NAME`` behind it where only one case is meant.
-        out: where the reports go.
-        err: where warnings, errors and progress go.
-        strict: whether an undecided case counts as wrong in the exit status.
+        asked: which cases, and what to write.
+        out: where the reports go; the form that is written to standard output, where there is one.
+        err: where warnings, errors and progress go, and the reports where a form has taken ``out``.
 
     Returns:
-        The exit status: 1 if any case is wrong, else 2 if any could not run, else 5 if there was none, else 0; with
-        ``strict``, 1 instead of 0 if any is undecided.
+        The exit status: 1 if any case is wrong, else 2 if any could not run or a file could not be written, else 5 if
+        there was none, else 0; with ``strict``, 1 instead of 0 if any is undecided.
 
     Raises:
         InputError: a file is not there, is no Python file or has no case of the name asked for.
     """
-    targets = dict.fromkeys(_target(file) for file in files)
-    for path, _ in targets:
-        require_python_file(path)
-    outcomes = []
+    began = time.perf_counter()
+    meant = matcher(asked.keyword) if asked.keyword else None
+    people = err if STANDARD_OUTPUT in asked.outputs.values() else out
     found: dict[str, Case] = {}
-    for path, name in targets:
-        loaded = _loaded(path, err)
+    outcomes: list[Outcome] = []
+    for target in targets(asked.paths, asked.patterns):
+        loaded = _loaded(target.path, err)
         if isinstance(loaded, Outcome):
             outcomes.append(loaded)
-            _tell(loaded, out, err)
+            _tell(loaded, people, err)
             continue
-        chosen = (select(loaded, name, path),) if name else loaded
-        found.update((one.label, one) for one in chosen)
-    for one in found.values():
-        with working(err, f"checking {one.label}"):
-            outcome = _outcome(one)
+        chosen = _chosen(target, loaded)
+        found.update((one.label, one) for one in chosen if meant is None or meant(f"{one.path.name}::{one.name}"))
+    if asked.listing:
+        return _listed(found, outcomes, out, err)
+    for number, one in enumerate(found.values(), start=1):
+        with working(err, f"checking {number} of {len(found)}: {one.label}"), lending(asked.flags, lambda: asked.table):
+            outcome = outcome_of(one)
         outcomes.append(outcome)
-        _tell(outcome, out, err)
-    if not outcomes:
-        text.emit(err, "gradproof: no cases found. Mark a function that returns a report with @gp.case.")
-        return NO_CASES
-    text.emit(out, _summary(outcomes))
-    return _status([outcome.verdict for outcome in outcomes], strict=strict)
+        _tell(outcome, people, err)
+    status = _status([outcome.verdict for outcome in outcomes], strict=asked.strict)
+    results = Results(tuple(outcomes), status, asked.strict, time.perf_counter() - began, root())
+    if outcomes:
+        text.emit(people, _summary(outcomes))
+    else:
+        _no_cases(asked, err)
+    return _written(results, asked, out, people, err)
+
+
+def _chosen(target: Target, loaded: Sequence[Case]) -> Sequence[Case]:
+    return [select(loaded, target.name, target.path)] if target.name else loaded
+
+
+def _listed(found: dict[str, Case], broken: Sequence[Outcome], out: TextIO, err: TextIO) -> int:
+    for label in found:
+        out.write(text.encodable(wording.visible(label), getattr(out, "encoding", None)) + "\n")
+    if not found and not broken:
+        text.emit(err, "gradproof: no cases found.")
+    return COULD_NOT_RUN if broken else NOTHING_WRONG if found else NO_CASES
+
+
+def _no_cases(asked: Request, err: TextIO) -> None:
+    if asked.keyword:
+        text.emit(err, f"gradproof: no cases found that -k {wording.visible(asked.keyword)!r} is about.")
+        return
+    text.emit(
+        err,
+        f"gradproof: no cases found. Mark a function that returns a report with @gp.case, in a file that is named or "
+        f"that matches {' or '.join(asked.patterns)}.",
+    )
+
+
+def _written(results: Results, asked: Request, out: TextIO, people: TextIO, err: TextIO) -> int:
+    """The exit status, once everything else is written; what is wrong stays wrong where a file cannot be."""
+    if asked.github and (commands := github(results)):
+        people.write(text.encodable(commands, getattr(people, "encoding", None)) + "\n")
+    try:
+        write(results, asked.outputs, out)
+    except InputError as error:
+        err.flush()
+        text.emit(err, f"gradproof: {wording.visible(str(error))}")
+        return results.status if results.status == WRONG else COULD_NOT_RUN
+    return results.status
 
 
 @contextmanager
@@ -100,51 +128,12 @@ def working(err: TextIO, what: str) -> Iterator[None]:
         yield
 
 
-def _target(file: str) -> tuple[Path, str]:
-    """``FILE.py::NAME`` in its parts; a file whose own name contains ``::`` is taken as it is."""
-    path, separator, name = file.rpartition("::")
-    if not separator or Path(file).exists():
-        return Path(file), ""
-    if not name or not path:
-        raise InputError.of(
-            "reading the arguments",
-            repr(file),
-            "FILE.py or FILE.py::NAME",
-            "half of it",
-            "Complete it, or leave out ::.",
-        )
-    return Path(path), name
-
-
 def _loaded(path: Path, err: TextIO) -> tuple[Case, ...] | Outcome:
     try:
         with working(err, f"loading {path}"):
             return cases(load(path), path)
     except (Exception, SystemExit) as error:
-        return Outcome(str(path), None, trouble=_trouble(error))
-
-
-def _outcome(one: Case) -> Outcome:
-    try:
-        report = one.run()
-    except GradientError as error:
-        return Outcome(one.label, Verdict.WRONG, trouble=str(error))
-    except (Exception, SystemExit) as error:
-        return Outcome(one.label, None, trouble=_trouble(error))
-    return Outcome(one.label, report.verdict, report)
-
-
-def _trouble(error: BaseException) -> str:
-    """The user's own lines of a traceback; what lies above them is gradproof's business."""
-    if isinstance(error, InputError):
-        return str(error)
-    if isinstance(error, SystemExit):
-        return "It left through sys.exit; put that under `if __name__ == '__main__':`."
-    whole = traceback.TracebackException.from_exception(error)
-    here = str(Path(__file__).parent.parent)
-    frames = [frame for frame in whole.stack if not frame.filename.startswith((here, "<frozen"))]
-    lines = [*traceback.StackSummary.from_list(frames).format(), *whole.format_exception_only()]
-    return "".join(lines).rstrip()
+        return unloadable(path, error)
 
 
 def _tell(outcome: Outcome, out: TextIO, err: TextIO) -> None:
@@ -171,6 +160,8 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def _status(verdicts: Sequence[Verdict | None], *, strict: bool) -> int:
+    if not verdicts:
+        return NO_CASES
     if Verdict.WRONG in verdicts:
         return WRONG
     if None in verdicts:

@@ -80,7 +80,7 @@ def report_of(
         2 * sum(t.size for t in found.tensors),
         power,
         found.evidence,
-        checklist,
+        checklist=checklist,
     )
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -190,6 +191,23 @@ class TensorReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the claimed gradient is written.
+
+    Attributes:
+        function: the name of the function that computes it.
+        file: its file.
+        line: its first line, that of a decorator where there is one.
+        end_line: its last line.
+    """
+
+    function: str
+    file: str
+    line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChecklistItem:
     """One question of the course notes' checklist.
 
@@ -221,8 +239,9 @@ class Report:
         seed: the seed of the random directions.
         precision: in what precision the cost was evaluated.
         classic_evaluations: what the course notes' loop costs here, two evaluations a parameter.
-        power: name to the smallest difference that would have been caught.
+        power: name to the smallest error that this check would have caught in that tensor.
         evidence: what was measured: lines through the point, and elements one by one.
+        origin: where the function that computes the claimed gradient is written; None where no such function is known.
         checklist: the course notes' checklist, answered from what was measured.
     """
 
@@ -240,6 +259,7 @@ class Report:
     classic_evaluations: int
     power: Mapping[str, Power] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
+    origin: Origin | None = None
     checklist: tuple[ChecklistItem, ...] = ()
 
     @property
@@ -331,6 +351,26 @@ class Report:
         from gradproof._report.plots import plot
 
         return plot(kind, {"": self}, ax, tensor)
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str | None:
+        """The content of ``to_dict`` as JSON, in ASCII, as ``gradproof/_report/schema.json`` describes it.
+
+        Args:
+            path: the file to write it to.
+
+        Returns:
+            The text where no path is given, else None.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from gradproof._report.machine import as_dict, as_json
+
+        text = as_json(as_dict(self))
+        if path is None:
+            return text
+        Path(path).write_text(text + "\n", encoding="utf-8")
+        return None
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:

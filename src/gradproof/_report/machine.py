@@ -4,12 +4,13 @@ The decision behind it: whatever is written here can be read by any JSON parser.
 None, since JSON knows none, and ``schema_version`` rises whenever a key changes its meaning or disappears.
 """
 
+import json
 import math
 from typing import Any
 
 import numpy as np
 
-from gradproof._records import Component, Difference, Elements, Evidence, Finding, Report, TensorReport, Trace
+from gradproof._records import Component, Difference, Elements, Evidence, Finding, Origin, Report, TensorReport, Trace
 
 SCHEMA_VERSION = 1
 
@@ -47,10 +48,16 @@ def as_dict(report: Report) -> dict[str, Any]:
         "method": report.method,
         "seed": int(report.seed),
         "precision": report.precision,
+        "origin": _origin(report.origin),
         "checklist": [
             {"question": item.question, "status": item.status, "answer": item.answer} for item in report.checklist
         ],
     }
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """Such content as JSON, in ASCII, so that no encoding and no lone surrogate in a name can spoil it."""
+    return json.dumps(content, indent=2, allow_nan=False)
 
 
 def _number(value: object) -> float | list[float | None] | None:
@@ -136,6 +143,17 @@ def _known(elements: Elements) -> dict[str, Any]:
         "measured": int(elements.measured),
         "total": int(elements.total),
         "allowed": _number(elements.allowed),
+    }
+
+
+def _origin(origin: Origin | None) -> dict[str, Any] | None:
+    if origin is None:
+        return None
+    return {
+        "function": origin.function,
+        "file": origin.file,
+        "line": int(origin.line),
+        "end_line": int(origin.end_line),
     }
 
 

@@ -1,4 +1,4 @@
-"""Cases: functions that return a report, found in files by their mark.
+"""Functions that return a report, found in a loaded file by their mark.
 
 The decision behind it: the mark is an attribute on the function and there is no registry, so importing a file twice,
 in two processes or under pytest changes nothing. A file is loaded under a private name of its own, so that two files of
@@ -44,6 +44,12 @@ class Case:
     def label(self) -> str:
         """The name on the command line, ``FILE.py::NAME``."""
         return f"{self.path}::{self.name}"
+
+    @property
+    def line(self) -> int:
+        """The line at which the function begins; 1 where it has none, such as a partial."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return int(code.co_firstlineno) if code is not None else 1
 
     def run(self) -> Report:
         """Calls the function.
