@@ -26,7 +26,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     for room, allowed in {
         "_errors": "",
         "_causes": "_errors",
-        "_guard": "",
+        "_guard": "_errors",
         "_settings": "_errors",
         "_tree": "_errors",
         "_records": "_errors",
@@ -43,12 +43,13 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
         " _localisation _diagnosis _pipeline _settings",
         "_functions": "_errors _records _adapters _pipeline _check",
+        "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
         "_report": "_records _errors",
-        "_stages": "_check _guard",
-        "callbacks": "_check _guard",
+        "_stages": "_check _guard _tree _records _evaluation _adapters _pipeline _errors",
+        "callbacks": "_check _guard _stages _records _errors",
         "network": "",
         "_cases": "_check _report network _stages _records _errors",
-        "_cli": "_cases _causes _check _report network _stages _records _settings _errors",
+        "_cli": "_cases _causes _check _guard _plan _report network _stages _records _settings _errors",
         PLUGIN: f"{FACE} _cases _cli _check _report _records _settings _errors",
     }.items()
 } | {FACE: frozenset({"everything"})}

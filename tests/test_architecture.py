@@ -28,7 +28,7 @@ SOURCE = ROOT / "src"
 #: wait until they are used.
 OWN_AT_MOST = 60
 #: Rooms that are loaded when they are used.
-LOADED_LATER = frozenset({"_causes", "_cli", "_report"})
+LOADED_LATER = frozenset({"_causes", "_cli", "_report", "callbacks", "network"})
 
 # Run in a fresh interpreter: this one has loaded frameworks for other tests. Compiled modules register helpers without
 # a spec; those are nothing that was imported.

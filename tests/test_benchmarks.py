@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import error_bars
 import peers
+import stages
 from problems import (
     ACTIVATIONS,
     BUGS,
@@ -25,6 +26,7 @@ from problems import (
     sampled_gradient,
 )
 from problems.networks import Classifier, initial
+from problems.staged import STAGED, staged
 from scoring import Judgement, Outcome, Tally, judge
 
 from gradproof._records import Direction, Part
@@ -250,3 +252,18 @@ def test_the_course_loop_reads_its_number_in_three_bands() -> None:
         return peers.course_loop(lambda at: float(np.sin(at).sum()), x, lambda at: factor * np.cos(at)).verdict
 
     assert [loop(1.0), loop(1.0001), loop(1.1)] == ["correct", "undecided", "wrong"]
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_what_is_planted_for_stages_hides_at_initialisation_and_shows_later(name: str) -> None:
+    net, params = staged(name, 1)
+    large = {key: net.kind.scale * value for key, value in params.items()}
+    with np.errstate(all="ignore"):
+        assert stages.difference(net.wrong(params), net.grads(params)) <= stages.HIDDEN
+        assert stages.difference(net.wrong(large), net.grads(large)) > stages.SHOWN
+
+
+def test_at_least_twelve_kinds_and_all_regimes_are_planted_for_stages() -> None:
+    regimes = set().union(*(kind.regimes for kind in STAGED.values()))
+    assert len(STAGED) >= 12
+    assert {"saturation", "overflow", "clipping", "stabiliser", "kink", "branch"} <= regimes

@@ -15,6 +15,7 @@ from gradproof import network
 from gradproof._cli.demo import NAMES, SCENES, demo
 from gradproof._cli.main import main
 from gradproof._cli.run import working
+from gradproof._cli.workflow import walk
 from gradproof._records import Components, Difference, Report, TensorReport, Verdict
 from written_cases import file
 
@@ -196,8 +197,9 @@ def test_the_demo_plants_exactly_what_it_says() -> None:
     assert err.getvalue() == ""
 
 
-def test_the_demo_comes_out_as_it_must(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo"]) == 0
+@pytest.mark.parametrize("arguments", [["demo"], ["demo", "--fast"], ["demo", "bugs"]])
+def test_the_demo_comes_out_as_it_must(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
     shown = capsys.readouterr()
     assert "All came out as they must." in shown.out
     assert "\x1b" not in shown.out
@@ -220,6 +222,32 @@ def test_the_demo_fails_where_a_planted_bug_is_missed(name: str) -> None:
     out = io.StringIO()
     assert demo(name, out, io.StringIO(), blind) == 1
     assert "1 of 1 did not come out" in out.getvalue()
+
+
+def test_the_walk_is_the_workflow_of_the_course_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["demo", "--fast"])
+    shown = capsys.readouterr().out
+    order = [
+        "Forward propagation", "WRONG", "keep_prob = 1 in place of 0.9", "regulariser (missing)", "component",
+        "CORRECT", "after 50 steps", "regulariser in both", "one pattern was", "Refused", "epoch", "dev error",
+        "as they must",
+    ]  # fmt: skip
+    words = " ".join(shown.split())
+    places = [words.index(word) for word in order]
+    assert places == sorted(places)
+    assert "\n1/8  Forward" in shown
+    assert "\n8/8  Training" in shown
+
+
+@pytest.mark.parametrize("planted", ["right", "another"])
+def test_the_walk_fails_where_the_planted_bug_is_not_found(planted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubled(*args: Any, **options: Any) -> Any:
+        return {name: 2.0 * value for name, value in network.gradients(*args, **options).items()}
+
+    monkeypatch.setattr("gradproof._cli.workflow.without_l2", network.gradients if planted == "right" else doubled)
+    out = io.StringIO()
+    assert walk(out, io.StringIO(), fast=True) == 1
+    assert "steps did not come out" in out.getvalue()
 
 
 def test_an_unknown_scene_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:

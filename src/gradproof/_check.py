@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gradproof import _guard
 from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._adapters.patterns import demand_matches
@@ -17,9 +18,11 @@ from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, load_by_path, loaded_by_path, mapper
 from gradproof._pipeline.batching import together
+from gradproof._pipeline.checklist import checklist, unanswered
 from gradproof._pipeline.options import (
     Options,
     read_budget,
+    read_dropout,
     read_options,
     read_patterns,
     read_seed,
@@ -30,7 +33,7 @@ from gradproof._pipeline.options import (
 from gradproof._pipeline.origin import origin
 from gradproof._pipeline.probing import probing
 from gradproof._pipeline.progress import Progress, read_progress
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing, report_of, switched_off
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
 from gradproof._records import Report
 from gradproof._settings import METHODS, setting
 
@@ -46,6 +49,7 @@ def check(
     options: Mapping[str, Any] | None = None,
     vary: Sequence[str] | None = None,
     terms: Mapping[str, Callable[..., Any]] | None = None,
+    dropout: str | None = None,
     tolerance: float | Mapping[str, float] | None = None,
     method: str | None = None,
     budget: int | str | None = None,
@@ -80,6 +84,9 @@ def check(
             ``alpha``, ``weight_decay``, ``l2``, ``keep_prob`` and ``p``, where they are among the options.
         terms: name to cost term, functions with the signature of the cost that add up to it; the report then says
             which term's derivative is wrong.
+        dropout: what to do about random numbers: ``"freeze"`` (one pattern for the whole check, the default), ``"off"``
+            (keep_prob = 1 and dropped shares = 0, the course notes' way), ``"refuse"`` (an error that names where the
+            cost draws from). After the check everything is as before.
         tolerance: the relative difference per tensor that must never pass, or a mapping of name patterns to such
             numbers. Default 1e-5 for float64 claims, 1e-3 for float32, 2e-2 for float16.
         method: ``"auto"`` (probes, then the elements of small wrong tensors), ``"probe"`` (probes alone),
@@ -99,8 +106,9 @@ def check(
 
     Raises:
         InputError: what was passed in cannot be checked. What the cost raises at the given parameters goes through.
+        CheckDuringTraining: it was called inside ``gradproof.training()``.
     """
-    settings = read_settings(tolerance, method, budget, seed, workers, progress, vectorized=vectorized)
+    settings = read_settings(tolerance, method, budget, seed, workers, progress, dropout, vectorized=vectorized)
     batch = read_batch(data_in_numpy(data), examples_axis)
     call = Call(
         cost, params, grads, (*args, *(batch.arrays if batch else ())), read_options(options), has_aux,
@@ -130,7 +138,15 @@ class Settings:
 
 
 def read_settings(
-    tolerance: Any, method: Any, budget: Any, seed: Any, workers: Any, progress: Any, *, vectorized: bool = False
+    tolerance: Any,
+    method: Any,
+    budget: Any,
+    seed: Any,
+    workers: Any,
+    progress: Any,
+    dropout: Any = None,
+    *,
+    vectorized: bool = False,
 ) -> Settings:
     """Reads what every public function takes, from the settings where it was left out.
 
@@ -142,6 +158,7 @@ def read_settings(
         read_tolerance(setting("tolerance", tolerance)),
         read_seed(setting("seed", seed)),
         vectorized,
+        read_dropout(dropout),
     )
     evaluations, seconds = read_budget(setting("budget", budget))
     told = read_progress(progress)
@@ -153,12 +170,18 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
 
     Raises:
         InputError: what was passed in cannot be checked.
+        CheckDuringTraining: it was called inside ``gradproof.training()``.
     """
     began = time.perf_counter()
     chosen, meter = settings.options, settings.meter
-    if os.environ.get("GRADPROOF", "").lower() == "off":
-        return switched_off(chosen)
-    call = opened()
+    listener = _guard.overheard()
+    if listener is not None:
+        listener(_as_it_is_checked(opened(), chosen)[0], chosen)
+        return not_made(chosen, "Nothing was checked: this check was only asked about.", unanswered())
+    if _guard.switched_off():
+        return not_made(chosen, "Nothing was checked: the environment variable GRADPROOF is off.", unanswered())
+    _guard.demand_no_training()
+    call, note = _as_it_is_checked(opened(), chosen)
     session = open_session(call)
     if isinstance(chosen.tolerance, Mapping):
         demand_matches("tolerance", chosen.tolerance, session.caller.structure.names)
@@ -166,12 +189,38 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
         meter.spend(call.foreign.evaluations)
     with session.protected(), settings.told, _Workers(settings.workers, session) as spread:
         try:
-            found = _found(session, chosen, meter, spread)
+            found = _found(session, chosen, meter, spread) if note else _still(session, chosen, meter, spread)
         except BudgetExhaustedError:
             found = nothing(session, chosen, "the budget ran out before anything was measured", notes=[OUT_OF_BUDGET])
+        found.notes[:0] = [note] if note else []
+        answers = checklist(found, chosen, meter)
     if call.foreign is not None:
         found.notes = [*call.foreign.notes, *found.notes]
-    return report_of(found, chosen, meter.count, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    _guard.count(call.cost, session.theta, seconds)
+    return report_of(found, chosen, meter.count, seconds, answers)
+
+
+def _as_it_is_checked(call: Call, chosen: Options) -> tuple[Call, str]:
+    """The call with dropout off where that was asked for, and a note on what was switched."""
+    if chosen.dropout != "off":
+        return call, ""
+    from gradproof._pipeline.dropout import switched_off  # loaded where it is asked for
+
+    return switched_off(call)
+
+
+def _still(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:
+    """What is found, with random numbers refused where they should be."""
+    if chosen.dropout == "freeze":
+        return _found(session, chosen, meter, spread)
+    from gradproof._pipeline.dropout import demand_still, demand_untouched
+
+    demand_still(session, meter, chosen.dropout)
+    found = _found(session, chosen, meter, spread)
+    if chosen.dropout == "refuse":
+        demand_untouched(session, chosen.dropout)
+    return found
 
 
 def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:

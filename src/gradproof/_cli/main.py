@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from gradproof._cli import causes, demo
+from gradproof._cli import plan as planning
 from gradproof._cli import run as running
 from gradproof._cli.request import request
 from gradproof._errors import InputError
@@ -82,9 +83,15 @@ def _dispatch(argv: Sequence[str] | None) -> int:
         raise _unknown("the arguments", unknown[0].partition("=")[0], _OPTION.findall(own.format_help()))
     require_usable_environment()
     if asked.command == "demo":
-        return demo.demo(asked.name, sys.stdout, sys.stderr)
+        if asked.name is None:
+            from gradproof._cli.workflow import walk
+
+            return walk(sys.stdout, sys.stderr, fast=asked.fast)
+        return demo.demo(None if asked.name == "bugs" else asked.name, sys.stdout, sys.stderr)
     if asked.command == "run":
         return running.run(request(asked), sys.stdout, sys.stderr)
+    if asked.command == "plan":
+        return planning.plan_files(asked.files, sys.stdout, sys.stderr)
     if asked.command == "causes":
         return causes.causes(asked.slug, sys.stdout)
     parser.print_help(sys.stderr)
@@ -113,10 +120,16 @@ def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentPa
     version = sys.modules[__name__.partition(".")[0]].__version__
     parser.add_argument("--version", action="version", version=f"gradproof {version}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    about = "check the built-in network of the course notes on real data, right and with planted bugs"
+    about = "walk the course notes' workflow on real data: check, find a planted bug, mend, train, check again"
     showing = commands.add_parser("demo", help=about, description=about, allow_abbrev=False)
-    showing.add_argument("name", nargs="?", metavar="NAME", help=f"one scene only: {', '.join(demo.NAMES)}")
+    showing.add_argument(
+        "name", nargs="?", metavar="NAME", help=f"planted bugs instead: bugs for all, or one of {', '.join(demo.NAMES)}"
+    )
+    showing.add_argument("--fast", action="store_true", help="the short form of the workflow")
     _add_run(commands)
+    about = "say beforehand what the checks of the cases in files would cost, without making them"
+    planned = commands.add_parser("plan", help=about, description=about, allow_abbrev=False)
+    planned.add_argument("files", nargs="+", metavar="FILE.py[::NAME]", help="a file, or one case in it")
     about = "explain a cause of wrong gradients, or list them all"
     explaining = commands.add_parser("causes", help=about, description=about, allow_abbrev=False)
     explaining.add_argument("slug", nargs="?", metavar="SLUG", help="the cause, as a report names it")

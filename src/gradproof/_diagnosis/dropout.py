@@ -13,6 +13,7 @@ from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Fitted
 from gradproof._diagnosis.elsewhere import all_agree
 from gradproof._diagnosis.factor import data_parts, whole
+from gradproof._diagnosis.layers import Layer
 from gradproof._diagnosis.saying import gradient_of
 
 #: Options that set the share that is kept, and the share that is dropped.
@@ -69,11 +70,35 @@ def _ladder(case: Case, powers: dict[int, float], share: float, option: str, rep
         for k in dict.fromkeys(round(powers[i]) for i in tensors)
     )
     detail = f"{name} missing" if missing else f"{name} twice"
-    message = f"{gradient_of(case.names(tensors), len(tensors))} off by powers of the share kept ({share:g}): {said}."
+    message = f"{gradient_of(case.names(tensors), len(tensors))} off by powers of the share kept ({share:g}): {said}"
+    where = _stepping(case, powers)
+    message += (
+        f"; on the way back through the dropout of {where} {name} is {'missing' if missing else 'applied twice'}."
+    )
     fix = f"{'Divide by' if missing else 'Divide only once by'} the share that is kept where the mask is applied."
     one = len({round(k) for k in powers.values()}) == 1
     also = ("factor",) if one or not option else ()
     return Explanation("dropout", tensors, message, fix, repairs, detail, 0.9, also=also)
+
+
+def _stepping(case: Case, powers: dict[int, float]) -> str:
+    """The layers at which a further power comes in, from the top down."""
+    before, found = 0, []
+    for layer in reversed(case.layers):
+        own = {abs(round(powers[i])) for i in layer.tensors if i in powers}
+        if own and max(own) > before:
+            before = max(own)
+            found.append(layer)
+    return _named(list(reversed(found)))
+
+
+def _named(found: Sequence[Layer]) -> str:
+    """Layers in words: by their number where they have one, else by what their tensors share."""
+    keys = [layer.key for layer in found]
+    if all(key.isdigit() for key in keys):
+        listed = keys[0] if len(keys) == 1 else f"{', '.join(keys[:-1])} and {keys[-1]}"
+        return f"layer{'s' if len(keys) > 1 else ''} {listed}"
+    return ", ".join(keys)
 
 
 def _kept(case: Case) -> tuple[str, float] | None:
@@ -100,6 +125,12 @@ def _guessed(case: Case, ratios: dict[int, float]) -> float | None:
     return None if counted or not LEAST < share < 1.0 else share
 
 
+def _topmost(case: Case) -> str:
+    """The layer at which the fault comes in: the last one that is wrong; all before it follow from it."""
+    wrong = {s.index for s in case.open}
+    return _named([layer for layer in case.layers if wrong & set(layer.tensors)][-1:])
+
+
 def explain_off(case: Case) -> Sequence[Explanation]:
     """An explanation by a gradient that is right with dropout off."""
     kept = _kept(case)
@@ -114,7 +145,8 @@ def explain_off(case: Case) -> Sequence[Explanation]:
     names, value = case.names([s.index for s in suspects]), case.lab.options[option]
     message = (
         f"{gradient_of(names, len(suspects))} right without dropout ({option} = {off:g}) and wrong with "
-        f"{option} = {value}: the mask of the forward pass is not the one of the backward pass."
+        f"{option} = {value}: on the way back through the dropout of {_topmost(case)} the mask of the forward pass is "
+        "not used as it was."
     )
     fix = "Multiply by the same mask, and divide by the same share, as the forward pass."
     tensors = tuple(s.index for s in suspects)

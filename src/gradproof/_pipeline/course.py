@@ -13,7 +13,7 @@ from gradproof._evaluation import BudgetExhaustedError, Meter
 from gradproof._pipeline.evidence import known
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import claims_at, stand_still
-from gradproof._pipeline.reporting import Found
+from gradproof._pipeline.reporting import Found, looked_at
 from gradproof._records import (
     Component,
     Components,
@@ -83,4 +83,4 @@ def classic(session: Session, options: Options, meter: Meter) -> Found:
     rows.sort(key=lambda row: -abs(row.mismatch))
     found = Found(tensors, absolute, list(claims.findings), notes=notes, evidence=Evidence(elements=kept))
     found.components = Components(tuple(rows[:KEPT]), int(measured.sum()), int(theta.size))
-    return found
+    return looked_at(found, session, still.random)

@@ -20,7 +20,7 @@ from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS
 from gradproof._pipeline.repeats import first_calls, unsteady
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, nothing
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, looked_at, nothing
 from gradproof._records import (
     Components,
     Difference,
@@ -59,7 +59,7 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
     if still.random is not None:
         notes.append("The cost draws random numbers; one pattern was frozen for the check.")
         if not session.callable_grads:
-            return nothing(session, options, OTHER_NUMBERS, notes=notes)
+            return looked_at(nothing(session, options, OTHER_NUMBERS, notes=notes), session, still.random)
     calls = first_calls(session, meter)
     session, claims = calls.session, calls.calls[0]
     still = replace(still, session=session)
@@ -111,7 +111,7 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
         explain(work, place, dict.fromkeys(guilty, place), outcomes, found)
     masks = _masks(place, batches)
     found.findings = [_placed(f, masks) if f.cause in SEARCHED else f for f in found.findings]
-    return found
+    return looked_at(found, session, still.random, place.reference.noise)
 
 
 def _evidence(place: Place0, found: Found, batches: Sequence[Measured], offsets: Mapping[str, int]) -> Evidence:

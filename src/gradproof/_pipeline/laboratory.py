@@ -19,13 +19,11 @@ from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError
 from gradproof._localisation.components import measure_components
 from gradproof._pipeline.edges import Work
+from gradproof._pipeline.options import VARIED
 from gradproof._pipeline.point import Place0, prepare
 from gradproof._reference import Reference
 from gradproof._verdict.judge import Judge, Seeds, default_scales
 from gradproof._verdict.settle import Settlement, combined, settle
-
-#: Options that may be varied where the user names none.
-VARIED = ("lambd", "lambda_", "alpha", "weight_decay", "l2", "keep_prob", "p")
 
 
 @dataclass(frozen=True)

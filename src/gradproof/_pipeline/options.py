@@ -16,6 +16,11 @@ AIM = 1e-7
 TOLERANCES = ((1e-15, 1e-5), (1e-6, 1e-3), (2e-3, 2e-2), (1.0, 1e-1))
 #: Share of the tolerance above which a proven mismatch of a float64 claim is wrong; lower precision gets all of it.
 WRONG_SHARE = 0.1
+#: Options that may be varied where the user names none.
+VARIED = ("lambd", "lambda_", "alpha", "weight_decay", "l2", "keep_prob", "p")
+
+#: What may be done about random numbers.
+DROPOUT = ("freeze", "off", "refuse")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Options:
     tolerance: float | Mapping[str, float] | None
     seed: int
     vectorized: bool
+    dropout: str = "freeze"
 
     def tolerance_of(self, name: str, claimed: str = "float64") -> float:
         """The relative difference of a tensor, claimed in a format of this name, that must never pass."""
@@ -50,6 +56,17 @@ def read_tolerance(tolerance: Any) -> float | Mapping[str, float] | None:
                 "Leave it out for the default, 1e-5 for float64 claims.",
             )  # fmt: skip
     return tolerance  # type: ignore[no-any-return]
+
+
+def read_dropout(dropout: Any) -> str:
+    """The way that was chosen, refused before any work where it is none."""
+    way = "freeze" if dropout is None else dropout
+    if not isinstance(way, str) or way not in DROPOUT:
+        raise InputError.of(
+            "setting up the check", "`dropout`", 'one of "off", "freeze", "refuse"', repr(dropout),
+            'Leave it out to freeze one pattern, or pass "off" to check with keep_prob = 1.',
+        )  # fmt: skip
+    return str(way)
 
 
 def read_seed(seed: Any) -> int:

@@ -63,9 +63,10 @@ def stand_still(session: Session, meter: Meter) -> Stillness:
     values = [session.at_point(session.theta) for _ in range(3)]
     meter.spend(3)
     spread = _spread(values)
-    if spread == 0.0:
-        return Stillness(session, values[0], 0.0, None)
     names = tuple(session.start.moved())
+    # A source that moved was drawn from, even where the values happen to agree (few units of which few are dropped).
+    if spread == 0.0 and not (names and session.callable_grads):
+        return Stillness(session, values[0], 0.0, None)
     frozen = session.freeze()
     meter.afford(2)
     again = [frozen.at_point(frozen.theta) for _ in range(2)]

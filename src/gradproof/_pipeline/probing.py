@@ -17,7 +17,7 @@ from gradproof._pipeline.evidence import traced
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
 from gradproof._pipeline.repeats import first_calls, unsteady
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, nothing
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, looked_at, nothing
 from gradproof._pipeline.ties import illegal_choices
 from gradproof._pipeline.vacuous import hiding
 from gradproof._records import Difference, Evidence, Finding, Place, Tensor, TensorReport, Verdict, in_format, spacing
@@ -80,7 +80,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         names = ", ".join([*still.random, *work.session.draws]) or "a source that was not found"
         work.notes.append(f"The cost draws random numbers ({names}); one pattern was frozen for the check.")
         if not session.callable_grads:
-            return nothing(session, options, OTHER_NUMBERS, notes=work.notes)
+            return looked_at(nothing(session, options, OTHER_NUMBERS, notes=work.notes), session, still.random)
     calls = first_calls(work.session, meter)
     work.session = calls.session
     work.still = still = replace(still, session=calls.session)
@@ -131,7 +131,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         explain(work, place, places, outcomes, found)
     found.evidence = Evidence(traced(work.session.tensors, places), found.evidence.elements)
     _end(work, found)
-    return found
+    return looked_at(found, work.session, still.random, place.reference.noise)
 
 
 def _hidden(work: Work, tensors: Sequence[TensorReport]) -> list[Finding]:

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from gradproof._adapters.numpy import Session
 from gradproof._pipeline.options import Options
 from gradproof._records import (
+    ChecklistItem,
     Components,
     Difference,
     Evidence,
     Finding,
+    Noise,
     Place,
     Power,
     Report,
@@ -34,6 +36,9 @@ class Found:
     Attributes:
         tensors: one report a tensor, in the user's order.
         absolute: (low, high, estimate) of each tensor's mismatch and the norms of its claim and reference.
+        session: the call, with randomness as it stood; None where nothing was evaluated.
+        drawn: what the cost draws random numbers from; None where that is not known.
+        digits: how many digits of the cost are good; None where that was not measured.
         evidence: what was measured on the way.
     """
 
@@ -43,10 +48,15 @@ class Found:
     components: Components = field(default_factory=Components)
     notes: list[str] = field(default_factory=list)
     precision: str = "float64"
+    session: Session | None = None
+    drawn: tuple[str, ...] | None = None
+    digits: float | None = None
     evidence: Evidence = field(default_factory=Evidence)
 
 
-def report_of(found: Found, options: Options, evaluations: int, seconds: float) -> Report:
+def report_of(
+    found: Found, options: Options, evaluations: int, seconds: float, checklist: tuple[ChecklistItem, ...]
+) -> Report:
     """The report of a check."""
     tensors = {t.name: t for t in found.tensors}
     verdict = overall([t.verdict for t in found.tensors])
@@ -70,6 +80,7 @@ def report_of(found: Found, options: Options, evaluations: int, seconds: float) 
         2 * sum(t.size for t in found.tensors),
         power,
         found.evidence,
+        checklist=checklist,
     )
 
 
@@ -139,10 +150,20 @@ def flat_offsets(session: Session) -> dict[str, int]:
     return offsets
 
 
-def switched_off(options: Options) -> Report:
-    """The report where checks are switched off."""
-    notes = ("Nothing was checked: the environment variable GRADPROOF is off.",)
-    nothing = Difference(math.nan, math.nan, math.nan)
+def looked_at(found: Found, session: Session, random: tuple[str, ...] | None, noise: Noise | None = None) -> Found:
+    """What was found with how the cost behaved: what it draws from, and how many of its digits are good."""
+    digits = None
+    if noise is not None and float(noise.cost):
+        size = abs(float(noise.cost))
+        digits = -math.log10(max(noise.sigma / size, noise.epsilon, float(np.finfo(np.float64).eps) / 2.0))
+    drawn = () if random is None else random or ("a source that was not found",)
+    return replace(found, session=session, drawn=drawn, digits=digits)
+
+
+def not_made(options: Options, why: str, checklist: tuple[ChecklistItem, ...]) -> Report:
+    """The report of a check that was not made: undecided, with a note saying why."""
+    unknown = Difference(math.nan, math.nan, math.nan)
     return Report(
-        Verdict.UNDECIDED, nothing, {}, (), Components(), 0, 0.0, notes, options.method, options.seed, "none", 0
-    )
+        Verdict.UNDECIDED, unknown, {}, (), Components(), 0, 0.0, (why,), options.method, options.seed, "none", 0,
+        checklist=checklist,
+    )  # fmt: skip

@@ -7,8 +7,10 @@ keep, ``evidence`` what was measured on the way.
 
 from gradproof._records.evidence import Elements, Evidence, Points, Source, Trace
 from gradproof._records.formats import BFloat16, format_of, in_format, spacing
+from gradproof._records.plan import Expense, Plan
 from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
+    ChecklistItem,
     Component,
     Components,
     Difference,
@@ -21,6 +23,7 @@ from gradproof._records.report import (
     Verdict,
     overall,
 )
+from gradproof._records.stages import Regime, StageFinding, StagesReport
 from gradproof._records.work import (
     Direction,
     Estimate,
@@ -36,6 +39,7 @@ from gradproof._records.work import (
 __all__ = [
     "BFloat16",
     "Box",
+    "ChecklistItem",
     "Component",
     "Components",
     "Difference",
@@ -43,19 +47,24 @@ __all__ = [
     "Elements",
     "Estimate",
     "Evidence",
+    "Expense",
     "Finding",
     "Noise",
     "Origin",
     "Part",
     "Pattern",
     "Place",
+    "Plan",
     "Points",
     "Power",
     "Ray",
+    "Regime",
     "Region",
     "Report",
     "Samples",
     "Source",
+    "StageFinding",
+    "StagesReport",
     "Stats",
     "Tensor",
     "TensorReport",

@@ -207,6 +207,21 @@ class Origin:
     end_line: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChecklistItem:
+    """One question of the course notes' checklist.
+
+    Attributes:
+        question: in a few words.
+        status: ``"yes"``, ``"NO"``, ``"open"`` (measured, and not resolved) or ``"not checked"``.
+        answer: what was measured, or what would check it.
+    """
+
+    question: str
+    status: str
+    answer: str
+
+
 @dataclass(frozen=True)
 class Report:
     """The outcome of a check.
@@ -227,6 +242,7 @@ class Report:
         power: name to the smallest error that this check would have caught in that tensor.
         evidence: what was measured: lines through the point, and elements one by one.
         origin: where the function that computes the claimed gradient is written; None where no such function is known.
+        checklist: the course notes' checklist, answered from what was measured.
     """
 
     verdict: Verdict
@@ -244,6 +260,7 @@ class Report:
     power: Mapping[str, Power] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
     origin: Origin | None = None
+    checklist: tuple[ChecklistItem, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -49,6 +49,9 @@ def as_dict(report: Report) -> dict[str, Any]:
         "seed": int(report.seed),
         "precision": report.precision,
         "origin": _origin(report.origin),
+        "checklist": [
+            {"question": item.question, "status": item.status, "answer": item.answer} for item in report.checklist
+        ],
     }
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradproof._records import Component, Components, Finding, Report, TensorReport, Verdict
+from gradproof._records import ChecklistItem, Component, Components, Finding, Report, TensorReport, Verdict
 from gradproof._report import wording
 from gradproof._report.headline import errors, headline, highest, named, reason
 
@@ -55,6 +55,7 @@ class Outline:
         elements: the worst components.
         remarks: labelled sentences: notes, what would have been missed, the course notes' scale.
         cost: what the check has cost.
+        checklist: the course notes' checklist: question and answer.
     """
 
     verdict: Verdict
@@ -66,6 +67,7 @@ class Outline:
     elements: tuple[Element, ...]
     remarks: tuple[tuple[str, str], ...]
     cost: str
+    checklist: tuple[tuple[str, str], ...] = ()
 
 
 def outline(report: Report, most_tensors: int = TENSORS, most_components: int = COMPONENTS) -> Outline:
@@ -84,7 +86,13 @@ def outline(report: Report, most_tensors: int = TENSORS, most_components: int = 
         elements=tuple(_element(component) for component in worst),
         remarks=_remarks(report),
         cost=_cost(report),
+        checklist=answered(report.checklist),
     )
+
+
+def answered(checklist: Sequence[ChecklistItem]) -> tuple[tuple[str, str], ...]:
+    """The checklist's questions, each with its status and answer in words."""
+    return tuple((item.question, f"{item.status}: {wording.plain(item.answer)}") for item in checklist)
 
 
 def one_line(report: Report) -> str:

@@ -29,7 +29,7 @@ _NARROWEST, _WIDEST = 60, 120
 _REASON = 22
 _GAP = 2
 _ASCII = str.maketrans({"±": "+-", "×": "x", "·": "-", "–": "-", "—": "-", "’": "'", "→": "->", "≤": "<=", "…": "..."})
-_STYLES = {Verdict.CORRECT: "bold green", Verdict.WRONG: "bold red", Verdict.UNDECIDED: "bold yellow"}
+STYLES = {Verdict.CORRECT: "bold green", Verdict.WRONG: "bold red", Verdict.UNDECIDED: "bold yellow"}
 
 
 def render(report: Report) -> str:
@@ -38,8 +38,12 @@ def render(report: Report) -> str:
     It has 80 columns, or as many as its longest name needs, up to ``LONGEST``. Characters that standard output lacks
     are written in ASCII, since printing is what becomes of most strings.
     """
-    text = _laid_out(_blocks(outline(report), WIDTH), WIDTH, colour=False, widening=True)
-    return encodable(text, getattr(sys.stdout, "encoding", None))
+    return written(_blocks(outline(report), WIDTH), getattr(sys.stdout, "encoding", None))
+
+
+def written(blocks: Sequence["RenderableType"], encoding: str | None) -> str:
+    """Renderables as a string of 80 columns without colours, in characters that an encoding has."""
+    return encodable(_laid_out(blocks, WIDTH, colour=False, widening=True), encoding)
 
 
 def write(report: Report, stream: TextIO) -> None:
@@ -92,6 +96,11 @@ def pairs(rows: Sequence[tuple[str, "str | Text"]]) -> "Table":
     return grid
 
 
+def questions(checklist: Sequence[tuple[str, str]]) -> "Table":
+    """The checklist as a table."""
+    return table(("checklist", "answer"), checklist, folding=(0, 1))
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], folding: Sequence[int]) -> "Table":
     """A table without rules.
 
@@ -106,7 +115,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], folding: Sequenc
     grid = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     for column, head in enumerate(header):
         grid.add_column(Text(head), no_wrap=column not in folding, overflow="fold")
-    styles = {str(verdict): style for verdict, style in _STYLES.items()}
+    styles = {str(verdict): style for verdict, style in STYLES.items()}
     for row in rows:
         # A column that keeps its cells whole says so to rich's measure, too, which counts words.
         cells = (cell if column in folding else cell.replace(" ", wording.TIE) for column, cell in enumerate(row))
@@ -118,7 +127,7 @@ def _blocks(content: Outline, width: int) -> list["RenderableType"]:
     from rich.padding import Padding
     from rich.text import Text
 
-    blocks: list[RenderableType] = [Text(content.headline, style=_STYLES[content.verdict])]
+    blocks: list[RenderableType] = [Text(content.headline, style=STYLES[content.verdict])]
     body: list[RenderableType] = [pairs(finding) for finding in content.findings]
     if content.rows:
         body.extend(_tensors(content.rows, width))
@@ -128,6 +137,8 @@ def _blocks(content: Outline, width: int) -> list["RenderableType"]:
         body.append(_stacked(Text(content.worst, style="bold"), _elements(content.elements)))
     body.append(pairs(content.remarks))
     body.append(Text(content.cost, style="dim"))
+    if content.checklist:
+        body.append(questions(content.checklist))
     for block in body:
         blocks.extend(("", Padding(block, (0, 0, 0, 2))))
     return blocks

@@ -177,7 +177,18 @@ def duration(seconds: float) -> str:
         return ""
     if seconds < 1.0:
         return f"{max(seconds * 1e3, 0.0):.2g} ms" if seconds < 0.01 else f"{seconds * 1e3:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60.0 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    if seconds < 3600.0:
+        return f"{seconds:.1f} s" if seconds < 60.0 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600):,} h {int(seconds % 3600 // 60)} min"
+
+
+def memory(size: float) -> str:
+    """A number of bytes in the unit that suits it, two digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000.0:
+            return f"{size:.2g} {unit}" if size < 100.0 else f"{size:.0f} {unit}"
+        size /= 1000.0
+    return f"{size:,.1f} TB"
 
 
 def shape(sizes: Sequence[int]) -> str:

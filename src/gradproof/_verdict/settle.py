@@ -203,6 +203,8 @@ def equalised(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int]) 
         aim = claimed[group[0].tensor].aim
         look = replace(aim, wrong=aim.tolerance, aim=aim.tolerance)
         unit = span(group)
+        if not unit * look.aim > 0.0:  # scale times gradient lies below the smallest float
+            continue
         seeds = even.seeds.first(3)  # numbers that are drawn already: each bound holds by itself
         target = look.aim / 5.0 * unit
         pattern = even.direction(group, ())

@@ -8,6 +8,7 @@ of the parameters, and nothing uses NumPy's global random state.
 
 from gradproof.network.activations import relu, sigmoid, softmax
 from gradproof.network.data import load_digits
+from gradproof.network.learning import LearningPoint, learning_curve, training_step
 from gradproof.network.objective import compute_cost, cost, gradients
 from gradproof.network.optimisers import (
     initialize_adam,
@@ -23,6 +24,7 @@ from gradproof.network.types import LayerCache
 
 __all__ = [
     "LayerCache",
+    "LearningPoint",
     "Training",
     "accuracy",
     "backward_propagation",
@@ -33,6 +35,7 @@ __all__ = [
     "initialize_adam",
     "initialize_parameters",
     "initialize_velocity",
+    "learning_curve",
     "load_digits",
     "predict",
     "random_mini_batches",
@@ -41,6 +44,7 @@ __all__ = [
     "softmax",
     "split_examples",
     "train",
+    "training_step",
     "update_parameters",
     "update_parameters_with_adam",
     "update_parameters_with_momentum",

@@ -37,10 +37,14 @@ class Training:
     Attributes:
         parameters: The trained parameters.
         costs: Mean cost of each epoch's mini-batches, as they were met.
+        train_errors: Share of training examples misclassified after each epoch.
+        dev_errors: The same of the dev examples; empty when there are none.
+        best_epoch: The epoch, from 1, whose parameters these are: the one with the lowest cost on the dev examples
+            where ``patience`` was given, else the last; 0 where there was no training.
         train_error: Share of training examples misclassified.
         dev_error: The same of the dev examples; NaN when there are none.
         test_error: The same of the test examples; NaN when there are none.
-        target_error: The error that is as good as possible (people's, say).
+        target_error: The error that is as good as possible, such as the human-level error.
     """
 
     parameters: Parameters
@@ -49,6 +53,14 @@ class Training:
     dev_error: float
     test_error: float
     target_error: float = 0.0
+    train_errors: tuple[float, ...] = ()
+    dev_errors: tuple[float, ...] = ()
+    best_epoch: int = 0
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the parameters are those of an epoch before the last."""
+        return self.best_epoch < len(self.costs)
 
     @property
     def bias(self) -> float:
@@ -74,7 +86,10 @@ class Training:
         errors = ", ".join(
             f"{name} error {100 * error:.1f} %" for name, error in shown.items() if not math.isnan(error)
         )
-        return f"{errors}. {ADVICE[self.dominates]}"
+        read = f"bias {100 * self.bias:.1f} % (train error minus the target of {100 * self.target_error:.1f} %)"
+        if not math.isnan(self.variance):
+            read += f", variance {100 * self.variance:.1f} % (dev error minus train error)"
+        return f"{errors}; {read}. {ADVICE[self.dominates]}"
 
 
 def split_examples(
@@ -121,6 +136,7 @@ def train(
     dev: float = 0.2,
     test: float = 0.0,
     target_error: float = 0.0,
+    patience: int | None = None,
     parameters: Mapping[str, Array] | None = None,
 ) -> Training:
     """Splits the examples, trains on mini-batches, and measures the errors.
@@ -140,7 +156,9 @@ def train(
         output: "softmax" or "sigmoid".
         dev: Share of examples held back to measure the variance.
         test: Share of examples held back for the final error.
-        target_error: The error that is as good as possible.
+        target_error: The error that is as good as possible, such as the human-level error: what bias is counted from.
+        patience: Early stopping: training ends after so many epochs without a lower cost on the dev examples, and the
+            parameters with the lowest one are returned. The dev cost has no L2 term and no dropout. Needs dev examples.
         parameters: Where to start; drawn (He for relu, Xavier otherwise) when not given.
 
     Returns:
@@ -154,6 +172,10 @@ def train(
         raise refusal("training", "epochs", "at least 0", repr(epochs), "30 is enough for the digits.")
     splitting, drawing, batching, dropping = np.random.default_rng(seed).spawn(4)
     sets = split_examples(X, Y, seed=splitting, dev=dev, test=test)
+    _demand_patience(patience, sets["dev"][0].shape[1])
+    if not 0 <= target_error <= 1:
+        todo = "Give the share of examples that people misclassify, 0 where they make no mistakes."
+        raise refusal("training", "target_error", "a share from 0 to 1", repr(target_error), todo)
     if parameters is None:
         dtype = X.dtype if np.issubdtype(X.dtype, np.floating) else np.dtype(np.float64)
         method: Literal["he", "xavier"] = "he" if hidden == "relu" else "xavier"
@@ -163,7 +185,9 @@ def train(
     current = {name: p.copy() for name, p in parameters.items()}
     way = OPTIMIZERS[optimizer]
     state, t, costs = way.start(current), 0, []
-    for _ in range(epochs):
+    errors: dict[str, list[float]] = {"train": [], "dev": []}
+    best, best_epoch, lowest = current, 0, math.inf
+    for epoch in range(1, epochs + 1):
         total: Any = 0.0
         for batch_X, batch_Y in random_mini_batches(*sets["train"], mini_batch_size, seed=batching):
             AL, caches = forward_propagation(
@@ -174,8 +198,33 @@ def train(
             grads = backward_propagation(AL, batch_Y, caches, lambd)
             current, state = way.step(current, grads, state, t, learning_rate)
         costs.append(total / sets["train"][0].shape[1])
-    errors = {name: _error(current, *pair, hidden, output) for name, pair in sets.items()}
-    return Training(current, tuple(costs), errors["train"], errors["dev"], errors["test"], target_error)
+        for name, found in errors.items():
+            found.append(_error(current, *sets[name], hidden, output))
+        dev_cost = -math.inf if patience is None else _cost(current, *sets["dev"], hidden, output)
+        if patience is None or dev_cost < lowest:
+            best, best_epoch, lowest = current, epoch, dev_cost
+        elif epoch - best_epoch >= patience:
+            break
+    last = {name: _error(best, *pair, hidden, output) for name, pair in sets.items()}
+    curves = tuple(errors["train"]), tuple(error for error in errors["dev"] if not math.isnan(error))
+    return Training(
+        best, tuple(costs), last["train"], last["dev"], last["test"], target_error, *curves, best_epoch=best_epoch
+    )
+
+
+def _demand_patience(patience: int | None, examples: int) -> None:
+    if patience is None:
+        return
+    if patience < 1:
+        raise refusal("training", "patience", "at least 1", repr(patience), "Leave it out to train all epochs.")
+    if not examples:
+        todo = "Give dev= a share above 0, or leave patience out."
+        raise refusal("training", "patience", "given together with dev examples", "given without any", todo)
+
+
+def _cost(parameters: Parameters, X: Array, Y: Array, hidden: Hidden, output: Output) -> float:
+    _, caches = forward_propagation(X, parameters, hidden=hidden, output=output)
+    return float(compute_cost(caches, Y, parameters))
 
 
 def predict(

@@ -1,0 +1,147 @@
+"""The same check at several stages, as people keep it."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gradproof._errors import GradientError, UndecidedWarning
+from gradproof._records.report import ChecklistItem, Report, Verdict, overall
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """What makes a claim wrong on the way from a stage at which it is right to one at which it is wrong.
+
+    Attributes:
+        name: ``saturation``, ``overflow``, ``clipping``, ``stabiliser``, ``kink``, ``branch`` (a threshold), ``zero``
+            (hidden by a zero at the right stage) or ``unknown``.
+        share: where on the straight way between the two it turns wrong, 0 at the right stage, 1 at the wrong one; NaN
+            where unknown.
+        evidence: what was seen there.
+    """
+
+    name: str
+    share: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinding:
+    """A fault that only some stages show.
+
+    Attributes:
+        tensors: the names it is about.
+        wrong_at: the stages at which they are wrong.
+        right_at: the stages at which they are right.
+        regime: what makes the difference.
+        causes: the causes that the reports of the wrong stages name for these tensors.
+        message: a sentence saying what is wrong where.
+        fix: a sentence saying where to look.
+        walked: the two stages, right and wrong, between which the regime was looked for.
+    """
+
+    tensors: tuple[str, ...]
+    wrong_at: tuple[str, ...]
+    right_at: tuple[str, ...]
+    regime: Regime
+    causes: tuple[str, ...]
+    message: str
+    fix: str
+    walked: tuple[str, str]
+
+
+#: From the least favourable answer to the most.
+_STATUSES = ("NO", "open", "not checked", "yes")
+#: The question that several stages answer and one does not.
+_SEEN = "at more than one stage"
+
+
+def _largest(report: Report) -> float:
+    """The largest bound on the difference of a tensor that has one."""
+    bounds = [tensor.difference.high for tensor in report.tensors.values()]
+    return max((bound for bound in bounds if bound < 1.0), default=0.0)
+
+
+def _stages_seen(item: ChecklistItem, report: "StagesReport") -> ChecklistItem:
+    names = [name for name, stage in report.stages.items() if stage.evaluations]
+    if len(names) < 2:
+        return item
+    return ChecklistItem(item.question, "yes", f"{len(names)} stages: {', '.join(names)}")
+
+
+@dataclass(frozen=True)
+class StagesReport:
+    """The reports of several stages side by side.
+
+    Attributes:
+        stages: name of a stage to its report, in the order in which they were checked.
+        findings: the faults that only some stages show.
+        evaluations: evaluations of the cost in all, with those between the stages.
+        seconds: wall time of the checks, without that of training.
+    """
+
+    stages: Mapping[str, Report]
+    findings: tuple[StageFinding, ...]
+    evaluations: int
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Correct only if correct at every stage; wrong if wrong at any; undecided where no stage was checked."""
+        return overall([report.verdict for report in self.stages.values()]) if self.stages else Verdict.UNDECIDED
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gradient was proven correct at every stage."""
+        return self.verdict is Verdict.CORRECT
+
+    @property
+    def checklist(self) -> tuple[ChecklistItem, ...]:
+        """The course notes' checklist over all stages: the least favourable answer of each question."""
+        # Of equally favourable answers, that of the stage with the largest difference.
+        reports = sorted(self.stages.values(), key=_largest, reverse=True)
+        found = []
+        for items in zip(*(report.checklist for report in reports), strict=True):
+            worst = min(items, key=lambda item: _STATUSES.index(item.status))
+            found.append(_stages_seen(worst, self) if worst.question == _SEEN else worst)
+        return tuple(found)
+
+    def raise_if_wrong(self) -> None:
+        """Raises where the gradient is wrong at any stage and warns where it is undecided.
+
+        Raises:
+            GradientError: the gradient is wrong at a stage; the message is the text report.
+        """
+        if self.verdict is Verdict.WRONG:
+            raise GradientError(str(self))
+        if self.verdict is Verdict.UNDECIDED:
+            warnings.warn(str(self), UndecidedWarning, stacklevel=2)
+
+    def __getitem__(self, name: str) -> Report:
+        return self.stages[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stages)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        from gradproof._report.stages import render_stages
+
+        return render_stages(self)
+
+    def __repr__(self) -> str:
+        from gradproof._report.stages import one_line
+
+        return one_line(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content for machines: names, strings, numbers, lists and None, ready for ``json.dumps``."""
+        from gradproof._report.stages import as_dict
+
+        return as_dict(self)

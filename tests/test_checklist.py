@@ -1,0 +1,213 @@
+"""The checklist says only what was measured."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import gradproof as gp
+from gradproof import network
+
+Array = NDArray[np.float64]
+X, Y = (part[:, :16] for part in network.load_digits())
+PARAMETERS = network.initialize_parameters((64, 5, 10), seed=0)
+REGULARISER, DROPOUT, STAGES, PRECISION, COMPONENTS, DIFFERENCE = (
+    item.question for item in gp.check(lambda w: float(w @ w), np.ones(2), lambda w: 2 * w).checklist
+)
+
+
+def answers(report: Any) -> dict[str, tuple[str, str]]:
+    return {item.question: (item.status, item.answer) for item in report.checklist}
+
+
+def check(grads: Any = network.gradients, cost: Any = network.cost, **given: Any) -> gp.Report:
+    options = {"hidden": "tanh", **given.pop("options", {})}
+    return gp.check(cost, PARAMETERS, grads, args=(X, Y), options=options, **given)
+
+
+def no_l2(*args: Any, lambd: float, **options: Any) -> Any:
+    return network.gradients(*args, **options)
+
+
+@pytest.mark.parametrize("lambd", [0.7, 0.0])
+def test_a_regulariser_in_both_is_seen_by_its_slopes(lambd: float) -> None:
+    assert answers(check(options={"lambd": lambd}))[REGULARISER] == ("yes", "slopes in lambd agree")
+
+
+@pytest.mark.parametrize("lambd", [0.7, 0.0])
+def test_a_regulariser_in_one_alone_is_none_in_both_even_where_its_weight_is_zero(lambd: float) -> None:
+    report = check(no_l2, options={"lambd": lambd})
+    assert report.passed == (lambd == 0.0)
+    assert answers(report)[REGULARISER][0] == "NO"
+
+
+def test_other_faults_do_not_touch_the_answer() -> None:
+    def doubled(*args: Any, **options: Any) -> Any:
+        grads = network.gradients(*args, **options)
+        return {**grads, "db1": 2.0 * grads["db1"]}
+
+    report = check(doubled, options={"lambd": 0.7})
+    assert report.verdict == "wrong"
+    assert answers(report)[REGULARISER][0] == "yes"
+
+
+@pytest.mark.parametrize(
+    "penalty", [lambda w: (np.abs(w).sum(), np.sign(w)), lambda w: ((w**4).sum(), 4 * w**3)], ids=["L1", "quartic"]
+)
+def test_a_regulariser_that_is_no_parabola(penalty: Callable[[Array], tuple[float, Array]]) -> None:
+    def cost(w: Array, lambd: float) -> float:
+        return float(np.sum(np.cosh(w)) + lambd * penalty(w)[0])
+
+    def grads(w: Array, lambd: float) -> Array:
+        return np.asarray(np.sinh(w) + lambd * penalty(w)[1])
+
+    w = np.random.default_rng(0).standard_normal(6)
+    w += 0.3 * np.sign(w)
+    right = gp.check(cost, w, grads, options={"lambd": 0.3})
+    assert right.passed
+    assert answers(right)[REGULARISER][0] == "yes"
+    wrong = gp.check(cost, w, lambda w, lambd: grads(w, 0.3), options={"lambd": 0.3})
+    assert wrong.passed
+    assert answers(wrong)[REGULARISER][0] == "NO"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"options": {"lambd": "strong"}},
+        {"options": {"lambd": True}},
+        {"options": {"lambd": 0.7}, "method": "probe"},
+        {"options": {"lambd": 0.7}, "method": "classic", "only": "b2"},
+        {"options": {"lambd": 0.7, "keep_prob": 1.0}, "vary": "keep_prob"},
+        {"options": {"lambd": 0.7}, "budget": 60},
+    ],
+)
+def test_a_regulariser_that_was_not_varied_gets_no_tick(given: dict[str, Any]) -> None:
+    def cost(*args: Any, lambd: Any = 0.0, **options: Any) -> Any:
+        return network.cost(*args, lambd=lambd if isinstance(lambd, float) else 0.0, **options)
+
+    def grads(*args: Any, lambd: Any = 0.0, **options: Any) -> Any:
+        return network.gradients(*args, lambd=lambd if isinstance(lambd, float) else 0.0, **options)
+
+    assert answers(check(grads, cost, **given))[REGULARISER][0] == "not checked"
+
+
+def test_arrays_as_claims_and_a_weight_that_does_nothing_get_no_tick() -> None:
+    computed = network.gradients(PARAMETERS, X, Y, hidden="tanh", lambd=0.7)
+    assert answers(check(computed, options={"lambd": 0.7}))[REGULARISER][0] == "not checked"
+    report = gp.check(lambda w, lambd: float(w @ w), np.ones(3), lambda w, lambd: 2 * w, options={"lambd": 0.7})
+    assert answers(report)[REGULARISER] == ("not checked", "neither cost nor gradient changes with lambd here")
+
+
+def test_functions_that_refuse_another_weight_are_no_trouble() -> None:
+    def cost(w: Array, lambd: float) -> float:
+        if lambd != 0.3:
+            raise ValueError("no other weight")
+        return float(w @ w)
+
+    report = gp.check(cost, np.ones(3), lambda w, lambd: 2 * w, options={"lambd": 0.3})
+    assert report.passed
+    assert answers(report)[REGULARISER][0] == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        ({}, "none found: evaluations agree"),
+        ({"keep_prob": 1.0}, "off (keep_prob = 1.0): evaluations agree"),
+        ({"keep_prob": 0.8, "rng": 3}, "fixed (keep_prob = 0.8): evaluations agree"),
+        ({"keep_prob": 0.8, "rng": np.random.default_rng(3)}, "frozen: one pattern of options['rng']"),
+    ],
+)
+@pytest.mark.parametrize("method", ["auto", "classic"])
+def test_dropout(options: dict[str, Any], answer: str, method: str) -> None:
+    assert answers(check(options=options, method=method))[DROPOUT] == ("yes", answer)
+
+
+def test_a_rounded_cost_is_not_precise() -> None:
+    status, answer = answers(check())[PRECISION]
+    assert status == "yes"
+    assert answer.startswith("float64, 15.")
+    rounded = check(cost=lambda *args, **options: float(np.float32(network.cost(*args, **options))))
+    status, answer = answers(rounded)[PRECISION]
+    assert status == "NO"
+    assert float(answer.split(", ")[1].split()[0]) < 9
+    assert answers(check(method="classic"))[PRECISION][0] == "not checked"
+
+
+def test_components() -> None:
+    assert answers(check())[COMPONENTS] == ("yes", "385 of 385 along random lines, none one by one")
+    for method in ("exhaustive", "classic"):
+        assert answers(check(method=method))[COMPONENTS] == ("yes", "385 of 385 one by one")
+    assert answers(check(method="classic", budget=100))[COMPONENTS][0] == "NO"
+    assert answers(check(budget=3))[COMPONENTS][0] == "not checked"
+
+
+def test_the_worst_difference_is_a_bound_with_its_tensor() -> None:
+    report = check()
+    status, answer = answers(report)[DIFFERENCE]
+    worst = max(report.tensors.values(), key=lambda tensor: tensor.difference.high)
+    assert status == "yes"
+    assert answer.endswith(f"({worst.name})")
+    assert worst.difference.high <= float(answer.split()[2]) < 1.06 * worst.difference.high
+    status, answer = answers(check(no_l2, options={"lambd": 0.7}))[DIFFERENCE]
+    assert status == "NO"
+    assert answers(check(budget=3))[DIFFERENCE][0] == "not checked"
+
+
+def test_a_bound_that_is_not_small_enough_is_left_open() -> None:
+    report = check(cost=lambda *args, **options: float(np.float32(network.cost(*args, **options))))
+    status, answer = answers(report)[DIFFERENCE]
+    assert max(tensor.difference.high for tensor in report.tensors.values()) > 1e-7
+    assert status == "open"
+    assert answer.startswith("at most")
+
+
+def test_one_point_is_no_stages_and_stages_are() -> None:
+    assert answers(check())[STAGES][0] == "not checked"
+    stages = gp.Stages(network.cost, network.gradients, args=(X, Y), options={"hidden": "tanh", "lambd": 0.7})
+    stages.at("initialisation", PARAMETERS)
+    assert answers(stages.report)[STAGES][0] == "not checked"
+    stages.at("later", {name: 2.0 * value for name, value in PARAMETERS.items()})
+    assert answers(stages.report)[STAGES] == ("yes", "2 stages: initialisation, later")
+    assert answers(stages.report)[REGULARISER][0] == "yes"
+
+
+def test_of_several_stages_the_least_favourable_answer_counts() -> None:
+    def hiding(w: Array) -> Array:
+        return np.asarray(np.where(np.abs(w) > 5, 0.0, 2 * w))
+
+    stages = gp.Stages(lambda w: float(w @ w), hiding, scales=(1, 10))
+    stages.at("initialisation", np.ones(3))
+    assert answers(stages["initialisation"])[DIFFERENCE][0] == "yes"
+    assert answers(stages.report)[DIFFERENCE][0] == "NO"
+
+
+def test_a_check_that_was_not_made_ticks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADPROOF", "off")
+    assert {status for status, _ in answers(check(options={"lambd": 0.7})).values()} == {"not checked"}
+
+
+def test_the_checklist_ends_every_form_of_a_report() -> None:
+    report = check(options={"lambd": 0.7})
+    shown = str(report)
+    assert shown.splitlines()[-1].strip().startswith(DIFFERENCE)
+    assert "regulariser in both" in shown
+    assert [item["question"] for item in report.to_dict()["checklist"]] == [*answers(report)]
+
+
+def test_it_takes_few_evaluations() -> None:
+    without, with_weight = check(), check(options={"lambd": 0.7})
+    calls = 0
+
+    def counted(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return network.cost(*args, **options)
+
+    report = check(cost=counted, options={"lambd": 0.7})
+    assert calls == report.evaluations == with_weight.evaluations
+    assert with_weight.evaluations - without.evaluations <= 40
