@@ -5,8 +5,8 @@ from .telling import Known, amiss, everything, misnamed
 SEED = 9
 #: Slips whose first cause is another one today, by model and name: what is said, and why that is left so.
 KNOWN: Known = {}
-#: How many of the slips beyond tolerance are called by their very name: 157 of 346.
-NAMED = 157
+#: How many of the slips beyond tolerance are called by their very name: 160 of 346.
+NAMED = 160
 
 
 def test_right_and_wrong_are_told_apart_and_all_that_is_wrong_is_marked() -> None:
