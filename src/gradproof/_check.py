@@ -13,7 +13,6 @@ from typing import Any
 from gradproof import _guard
 from gradproof._adapters.batch import read_batch
 from gradproof._adapters.numpy import Call, Session, open_session
-from gradproof._adapters.patterns import demand_matches
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, load_by_path, loaded_by_path, mapper
@@ -184,6 +183,8 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
     call, note = _as_it_is_checked(opened(), chosen)
     session = open_session(call)
     if isinstance(chosen.tolerance, Mapping):
+        from gradproof._adapters.patterns import demand_matches  # hardly any check has patterns
+
         demand_matches("tolerance", chosen.tolerance, session.caller.structure.names)
     if call.foreign is not None:
         meter.spend(call.foreign.evaluations)

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,6 @@ from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
 from gradproof._adapters.foreign import Foreign
 from gradproof._adapters.held import Kept, arrays_in, passed
-from gradproof._adapters.patterns import chosen, demand_matches
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
@@ -323,14 +323,17 @@ def open_session(call: Call) -> Session:
         raise InputError.of(f"reading {root}", root, "a float array or a nesting of float arrays", got, todo)
     if live:
         _writable(structure.leaves)
-    known = [*structure.names, *(name for name, _ in structure.statics)]
-    demand_matches("only", call.only, known)
-    demand_matches("exclude", call.exclude, known)
+    if call.only or call.exclude:
+        from gradproof._adapters.patterns import demand_matches  # hardly any check has patterns
+
+        known = [*structure.names, *(name for name, _ in structure.statics)]
+        demand_matches("only", call.only, known)
+        demand_matches("exclude", call.exclude, known)
     moved: list[Tensor | None] = []
     tensors: list[Tensor] = []
     offset = 0
     for leaf in structure.leaves:
-        if not chosen(leaf.name, call.only, call.exclude):
+        if not _chosen(leaf.name, call):
             moved.append(None)
             continue
         tensor = _tensor(leaf, offset)
@@ -354,6 +357,11 @@ def open_session(call: Call) -> Session:
     computed = call.grads is True or callable(call.grads)
     given = None if computed else read_claims(call.grads, structure, tensors)
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
+
+
+def _chosen(name: str, call: Call) -> bool:
+    wanted = not call.only or any(fnmatchcase(name, pattern) for pattern in call.only)
+    return wanted and not any(fnmatchcase(name, pattern) for pattern in call.exclude)
 
 
 def _tensor(leaf: Leaf, offset: int) -> Tensor:

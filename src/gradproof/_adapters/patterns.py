@@ -11,12 +11,6 @@ from fnmatch import fnmatchcase
 from gradproof._errors import InputError
 
 
-def chosen(name: str, only: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether a tensor is to be checked."""
-    wanted = not only or any(fnmatchcase(name, pattern) for pattern in only)
-    return wanted and not any(fnmatchcase(name, pattern) for pattern in exclude)
-
-
 def nearest(pattern: str, names: Sequence[str]) -> str:
     """The name that looks most like a pattern, capitals aside."""
     bare = pattern.strip("*?").lower()

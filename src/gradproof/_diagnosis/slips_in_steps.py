@@ -129,7 +129,8 @@ def _through_norm(known: Recognised, n: int) -> Iterator[GraphSlip]:
         )  # fmt: skip
     yield GraphSlip(
         "upstream", f"{how.name} without its division", {edge: _times(s)},
-        f"{at} does not divide by the standard deviation: everything below is wrong.", "Divide by the standard deviation there too.",
+        f"{at} does not divide by the standard deviation: everything below is wrong.",
+        "Divide by the standard deviation there too.",
         kind="norm without division",
     )  # fmt: skip
     x = graph.nodes[node.inputs[0]].value
