@@ -316,7 +316,7 @@ def test_what_was_checked_is_a_property_of_the_test(pytester: pytest.Pytester) -
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_one_file_for_the_run_with_and_without_workers(cases: pytest.Pytester, workers: tuple[str, ...]) -> None:
     tests(cases, SEEN.format("", 0))
-    forms = ["--gradproof-json=out/a.json", "--gradproof-sarif=out/a.sarif"]
+    forms = [f"--gradproof-{form}=out/a.{form}" for form in ("json", "html", "sarif")]
     result = run(cases, *forms, *workers)
     result.assert_outcomes(passed=3, failed=1, warnings=1)
     result.stdout.fnmatch_lines(["4 checks: 2 correct, 1 wrong, 1 undecided (-v lists all)."])
@@ -329,6 +329,8 @@ def test_one_file_for_the_run_with_and_without_workers(cases: pytest.Pytester, w
     assert wrong["report"]["findings"][0]["cause"] == "factor"
     assert wrong["lines"]["first"] == wrong["report"]["origin"]["line"]
     assert (cases.path / "out" / "a.sarif").exists()
+    page = (cases.path / "out" / "a.html").read_text(encoding="utf-8")
+    assert [name for name in ("good", "bad", "jump", "test_it") if f"::{name}" not in page] == []
 
 
 def test_a_file_that_cannot_be_written_is_told(cases: pytest.Pytester) -> None:

@@ -41,7 +41,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def written(project: Path) -> Path:
     """All forms at once, from below the root."""
-    forms = ["--json", "../out/a.json", "--sarif", "../out/a.sarif", "--junit-xml", "../out/a.xml", "--github"]
+    files = {"json": "a.json", "html": "a.html", "sarif": "a.sarif", "junit-xml": "a.xml"}
+    forms = [part for form, name in files.items() for part in (f"--{form}", f"../out/{name}")] + ["--github"]
     command = [sys.executable, "-c", "from gradproof._cli.main import run; run()", "run", *forms]
     done = subprocess.run(command, cwd=project / "my checks", capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 1, done.stderr
@@ -260,6 +261,23 @@ def test_hostile_names_break_no_form(verdict: str, name: str) -> None:
     suites = list(JUnitXml.fromstring(junit(given).encode("utf-8")))
     assert [suite.tests for suite in suites] == [1, 1, 1]
     assert all(line.startswith("::") for line in github(given).splitlines())
+
+
+def test_one_page_holds_the_reports_of_all_cases(written: Path) -> None:
+    page = (written / "a.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert [name for name in ("good", "bad", "jump") if f"check_net.py::{name}" not in page] == []
+    assert "check_broken.py" not in page
+
+
+def test_a_form_that_cannot_be_written_leaves_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for names, status in (((), 5), (("broken",), 2), (("raising",), 1)):
+        (tmp_path / "a.json").unlink(missing_ok=True)
+        forms = ["--html", str(tmp_path / "a.html"), "--json", str(tmp_path / "a.json")]
+        assert main(["run", file(tmp_path, *names), *forms]) == status
+        assert "While writing the page" in " ".join(capsys.readouterr().err.split())
+        assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["status"] == status
+        assert not (tmp_path / "a.html").exists()
 
 
 def test_strict_makes_undecided_fail_in_every_form() -> None:

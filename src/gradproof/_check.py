@@ -29,12 +29,10 @@ from gradproof._pipeline.options import (
     read_tolerance,
     read_vary,
 )
-from gradproof._pipeline.origin import origin
 from gradproof._pipeline.probing import probing
 from gradproof._pipeline.progress import Progress, read_progress
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
 from gradproof._records import Report
-from gradproof._settings import METHODS, setting
 
 
 def check(
@@ -116,6 +114,8 @@ def check(
     )  # fmt: skip
     as_passed = () if data is None else data if isinstance(data, tuple | list) else (data,)
     report = judged(lambda: in_numpy(call, as_passed), settings)
+    from gradproof._pipeline.origin import origin  # loaded with the first check, like the settings
+
     return replace(report, origin=origin(cost, grads))
 
 
@@ -152,6 +152,8 @@ def read_settings(
     Raises:
         InputError: something is not of the form it must have.
     """
+    from gradproof._settings import setting
+
     options = Options(
         _method(setting("method", method)),
         read_tolerance(setting("tolerance", tolerance)),
@@ -239,6 +241,8 @@ def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | Non
 
 
 def _method(method: str | None) -> str:
+    from gradproof._settings import METHODS
+
     name = method or "auto"
     if name not in METHODS:
         raise InputError.of(

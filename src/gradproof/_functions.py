@@ -15,7 +15,6 @@ from gradproof._adapters.translating import data_in_numpy
 from gradproof._check import judged, read_settings
 from gradproof._errors import InputError
 from gradproof._pipeline.options import read_options, read_patterns, read_vary
-from gradproof._pipeline.origin import origin, origin_of_backward
 from gradproof._records import Report
 
 
@@ -90,6 +89,8 @@ def check_module(
         return Call(found.cost, found.params, found.grads, found.args, keywords, False, *patterns, batch, varied,
                     foreign=found.foreign)  # fmt: skip
 
+    from gradproof._pipeline.origin import origin
+
     return replace(judged(opened, settings), origin=origin(cost, grads))
 
 
@@ -157,5 +158,7 @@ def check_function(
         chosen = functions.cotangents(found, settings.options.seed, every=vjp is not None)
         made = functions.of_function(found, chosen, vjp)
         return Call(made.cost, made.params, made.grads, (), {}, False, *patterns, foreign=made.foreign)
+
+    from gradproof._pipeline.origin import origin_of_backward
 
     return replace(judged(opened, settings), origin=origin_of_backward(function, vjp))

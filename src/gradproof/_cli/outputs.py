@@ -67,22 +67,31 @@ def require_apart(outputs: Mapping[str, str]) -> None:
 
 
 def write(results: Results, outputs: Mapping[str, str], out: TextIO) -> None:
-    """Writes each form to its place.
+    """Writes each form to its place; one that cannot be written does not keep the others from it.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: there was one; the first, if there were several.
     """
+    troubles = []
     for name, where in outputs.items():
-        content = FORMS[name](results) + "\n"
-        if where == STANDARD_OUTPUT:
-            out.write(content)
-            continue
         try:
-            Path(where).parent.mkdir(parents=True, exist_ok=True)
-            Path(where).write_text(content, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError.of(
-                "writing the results", f"the file {where} of --{name}", "one that can be written", f"not ({reason})",
-                "Name another file.",
-            ) from None  # fmt: skip
+            _write(name, FORMS[name](results) + "\n", where, out)
+        except InputError as error:
+            troubles.append(error)
+    if troubles:
+        raise troubles[0]
+
+
+def _write(name: str, content: str, where: str, out: TextIO) -> None:
+    if where == STANDARD_OUTPUT:
+        out.write(content)
+        return
+    try:
+        Path(where).parent.mkdir(parents=True, exist_ok=True)
+        Path(where).write_text(content, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError.of(
+            "writing the results", f"the file {where} of --{name}", "one that can be written", f"not ({reason})",
+            "Name another file.",
+        ) from None  # fmt: skip

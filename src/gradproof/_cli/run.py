@@ -104,7 +104,7 @@ def _written(results: Results, asked: Request, out: TextIO, people: TextIO, err:
     except InputError as error:
         err.flush()
         text.emit(err, f"gradproof: {wording.visible(str(error))}")
-        return results.status if results.status == WRONG else COULD_NOT_RUN
+        return results.status if results.status in (WRONG, NO_CASES) else COULD_NOT_RUN
     return results.status
 
 
