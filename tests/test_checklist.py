@@ -166,6 +166,26 @@ def test_a_bound_that_is_not_small_enough_is_left_open() -> None:
     assert answer.startswith("at most")
 
 
+@pytest.mark.parametrize("claim", [0.0, -1.0, np.nan, 1e9])
+def test_however_wrong_one_tensor_is_the_others_earn_no_tick(claim: float) -> None:
+    def grads(params: dict[str, Array]) -> dict[str, Array]:
+        return {"a": 2 * params["a"], "b": claim * 2 * params["b"]}
+
+    start = {"a": np.arange(1.0, 4.0), "b": np.arange(2.0, 5.0)}
+    for method in ("auto", "exhaustive"):
+        report = gp.check(lambda p: float(p["a"] @ p["a"] + p["b"] @ p["b"]), start, grads, method=method)
+        assert report.verdict == "wrong"
+        assert answers(report)[DIFFERENCE][0] == "NO"
+
+
+def test_what_could_not_be_judged_gets_no_tick() -> None:
+    report = gp.check(lambda w: float(np.sum(np.ceil(w))), np.ones(3), lambda w: 0.0 * w)
+    assert report.verdict == "undecided"
+    known = answers(report)
+    assert known[DIFFERENCE][0] != "yes"
+    assert known[COMPONENTS][0] != "yes"
+
+
 def test_one_point_is_no_stages_and_stages_are() -> None:
     assert answers(check())[STAGES][0] == "not checked"
     stages = gp.Stages(network.cost, network.gradients, args=(X, Y), options={"hidden": "tanh", "lambd": 0.7})

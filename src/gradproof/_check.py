@@ -16,7 +16,6 @@ from gradproof._adapters.numpy import Call, Session, open_session
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, load_by_path, loaded_by_path, mapper
-from gradproof._pipeline.batching import together
 from gradproof._pipeline.checklist import checklist, unanswered
 from gradproof._pipeline.options import (
     Options,
@@ -228,9 +227,11 @@ def _still(session: Session, chosen: Options, meter: Meter, spread: Mapper | Non
 
 def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:
     if chosen.vectorized:
+        from gradproof._pipeline.batching import together  # loaded where it is asked for, like the next ones
+
         session = together(session, chosen, meter)
     if chosen.method == "classic":
-        from gradproof._pipeline.course import classic  # loaded where it is asked for, like the next one
+        from gradproof._pipeline.course import classic
 
         return classic(session, chosen, meter)
     if chosen.method == "exhaustive":

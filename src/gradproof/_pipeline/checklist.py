@@ -53,7 +53,7 @@ def checklist(found: Found, options: Options, meter: Meter) -> tuple[ChecklistIt
         ChecklistItem(STAGES, NOT_CHECKED, "this is one point; gradproof.Stages checks at several"),
         ChecklistItem(PRECISION, *_precision(found)),
         ChecklistItem(COMPONENTS, *_components(found, options)),
-        ChecklistItem(DIFFERENCE, *_difference(found)),
+        ChecklistItem(DIFFERENCE, *_difference(found, options)),
     )
 
 
@@ -164,21 +164,23 @@ def _components(found: Found, options: Options) -> tuple[str, str]:
     return ("yes" if all_of_them == total else "NO"), f"{all_of_them:,} of {total:,} along random lines, {alone}"
 
 
-def _difference(found: Found) -> tuple[str, str]:
+def _difference(found: Found, options: Options) -> tuple[str, str]:
     known = [t for t in found.tensors if math.isfinite(t.difference.estimate)]
+    wrong = any(t.verdict is Verdict.WRONG for t in found.tensors)
     if not known:
-        return NOT_CHECKED, "no difference was measured"
+        return ("NO", "what is claimed is no gradient") if wrong else (NOT_CHECKED, "no difference was measured")
     bounds = {t.name: t.difference.high if math.isfinite(t.difference.high) else t.difference.estimate for t in known}
-    # Where both gradients are zero the difference is 0/0, and a bound of 1 says nothing.
-    rows = {n: b for n, b in bounds.items() if b < 1.0} or bounds
+    # Where both gradients are zero the difference is 0/0, and a bound of 1 on a correct tensor says nothing.
+    empty = {t.name for t in known if t.verdict is Verdict.CORRECT and bounds[t.name] >= 1.0}
+    rows = {name: bound for name, bound in bounds.items() if name not in empty} or bounds
     worst = max(rows, key=lambda name: rows[name])
     lowest = max(t.difference.low if math.isfinite(t.difference.low) else t.difference.estimate for t in known)
     most = f"{'at most ' if lowest < rows[worst] / 2 else ''}{_above(rows[worst])} ({worst})"
-    complete = len(known) == len(found.tensors)
-    if rows[worst] < AIM and complete:
+    settled = options.method == "classic" or all(t.verdict is Verdict.CORRECT for t in found.tensors)
+    if rows[worst] < AIM and settled and len(known) == len(found.tensors):
         return "yes", most
     # A bound above 1e-7 from a cost whose rounding hides the rest is no proof that the difference is.
-    return ("NO" if lowest >= AIM else "open"), most
+    return ("NO" if wrong or lowest >= AIM else "open"), most
 
 
 def _above(number: float) -> str:

@@ -58,9 +58,10 @@ _SEEN = "at more than one stage"
 
 
 def _largest(report: Report) -> float:
-    """The largest bound on the difference of a tensor that has one."""
-    bounds = [tensor.difference.high for tensor in report.tensors.values()]
-    return max((bound for bound in bounds if bound < 1.0), default=0.0)
+    """The largest bound on the difference; a correct tensor may have none, where claim and reference are zero."""
+    tensors = report.tensors.values()
+    bounds = [t.difference.high for t in tensors if t.verdict is not Verdict.CORRECT or t.difference.high < 1.0]
+    return max(bounds, default=0.0)
 
 
 def _stages_seen(item: ChecklistItem, report: "StagesReport") -> ChecklistItem:

@@ -1,7 +1,8 @@
 """``gradproof.Stages``: checks at initialisation, after some training, at blown-up parameters, with one verdict.
 
 The decision behind it: a stage is checked when its parameters are there, and whatever compares stages calls the user's
-functions then as well. Printing a report evaluates nothing.
+functions then as well. Printing a report evaluates nothing. What holds and compares stages is loaded by the first one,
+so that those who only check do not pay for it.
 """
 
 import inspect
@@ -17,7 +18,6 @@ from gradproof._check import check
 from gradproof._errors import InputError
 from gradproof._evaluation import Meter
 from gradproof._records import Regime, Report, StageFinding, StagesReport, Verdict
-from gradproof._stages.points import blown_up, copied, elsewhere, same, written
 from gradproof._tree import to_vector
 
 #: Settings of ``check`` that a stage takes.
@@ -81,6 +81,8 @@ class Stages:
         Raises:
             InputError: the name was used before, or what was passed in cannot be checked.
         """
+        from gradproof._stages.points import blown_up, copied
+
         chosen = self._scales if scales is None else _read_scales(scales)
         names = [_scaled_name(name, scale) for scale in chosen]
         self._demand_new(names)
@@ -116,6 +118,8 @@ class Stages:
             InputError: the checkpoints do not increase from 0 or are in use, or the first step neither returns
                 parameters nor changes any; then nothing was checked.
         """
+        from gradproof._stages.points import copied, elsewhere, same
+
         marks = _read_checkpoints(checkpoints)
         if not callable(step):
             raise InputError.of(
@@ -212,6 +216,8 @@ class Stages:
     def _add(self, name: str, params: Any, values: Any, *, live: bool) -> Report:
         with _guard.planned():
             if live:
+                from gradproof._stages.points import written
+
                 with written(params, values):
                     report = check(self._cost, params, self._grads, **self._settings)
             else:
@@ -224,6 +230,7 @@ class Stages:
 
     def _compare(self, *, live: bool) -> None:
         from gradproof._stages.comparing import finding, unpaired
+        from gradproof._stages.points import elsewhere
 
         for right, wrong, tensors in unpaired(self._stages, self._findings):
             regime = Regime("unknown", math.nan, "there is no way between parameters that cannot be copied")
