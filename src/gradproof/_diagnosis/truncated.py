@@ -20,7 +20,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     if not case.lab.callable or not case.open:
         return []
     tensors = tuple(s.index for s in case.open)
-    for axis in list(_axes(case))[:AXES]:
+    for axis in list(time_axes(case))[:AXES]:
         longest = _longest(case, axis, tensors)
         if longest is not None:
             names = case.names(tensors)
@@ -38,7 +38,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     return []
 
 
-def _axes(case: Case) -> Iterator[int]:
+def time_axes(case: Case) -> Iterator[int]:
     """Axes of the data, other than that of the examples, that arrays of three axes or more have."""
     one = case.lab.batch([0])
     for axis in sorted({k for array in case.lab.data for k in range(np.ndim(array)) if np.ndim(array) > 2}):
