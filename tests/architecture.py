@@ -33,7 +33,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_numerics": "",
         "_problem": "_records _tree _errors",
         "_evaluation": "_problem _records _tree _errors",
-        "_adapters": "_numerics _problem _tree _records _errors",
+        "_algebra": "_records _errors",
+        "_adapters": "_numerics _algebra _problem _tree _records _errors",
         "_reference": "_numerics _problem _evaluation _records",
         "_verdict": "_numerics _problem _reference _records",
         "_localisation": "_problem _reference _verdict _records",
@@ -42,7 +43,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         " _localisation _diagnosis",
         "_check": "_errors _guard _tree _records _numerics _problem _evaluation _adapters _reference _verdict"
         " _localisation _diagnosis _pipeline _settings",
-        "_functions": "_errors _records _adapters _pipeline _check",
+        "_functions": "_errors _guard _records _evaluation _algebra _adapters _pipeline _check",
         "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
         "_report": "_records _errors",
         "_stages": "_check _guard _tree _records _evaluation _adapters _pipeline _errors",

@@ -54,6 +54,7 @@ class Line:
 
     tensors = (Tensor("w", (1,), 1, 0, "float64"),)
     epsilon = 2.0**-52
+    grain = 0.0
 
     def __init__(self, replicas: list[int] | None = None) -> None:
         self.replicas = [0] if replicas is None else replicas

@@ -5,7 +5,7 @@ import typing as _typing
 from gradproof._cases import case
 from gradproof._check import check
 from gradproof._errors import CheckCostWarning, CheckDuringTraining, GradientError, InputError, UndecidedWarning
-from gradproof._functions import check_function, check_module
+from gradproof._functions import check_function, check_hessian, check_module
 from gradproof._guard import training
 from gradproof._plan import plan
 from gradproof._records import (
@@ -57,6 +57,7 @@ __all__ = [
     "case",
     "check",
     "check_function",
+    "check_hessian",
     "check_module",
     "from_vector",
     "locate",

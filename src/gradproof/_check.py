@@ -31,7 +31,7 @@ from gradproof._pipeline.options import (
 from gradproof._pipeline.probing import probing
 from gradproof._pipeline.progress import Progress, read_progress
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
-from gradproof._records import Report
+from gradproof._records import Finding, Report
 
 
 def check(
@@ -126,6 +126,7 @@ class Settings:
         options: the choices of the check.
         meter: counts evaluations and says when the budget is spent.
         workers: as the user passed them.
+        began: when the check began.
         told: where the meter tells how far the check is.
     """
 
@@ -133,6 +134,11 @@ class Settings:
     meter: Meter
     workers: Any = None
     told: Progress = field(default_factory=lambda: read_progress(None))
+    began: float = field(default_factory=time.perf_counter)
+
+    def elapsed(self) -> float:
+        """Seconds since the settings were read."""
+        return time.perf_counter() - self.began
 
 
 def read_settings(
@@ -163,6 +169,11 @@ def read_settings(
     evaluations, seconds = read_budget(setting("budget", budget))
     told = read_progress(progress)
     return Settings(options, Meter(evaluations, seconds, told.tell), setting("workers", workers), told)
+
+
+def is_made() -> bool:
+    """Whether checks are made here and now, and not switched off or only asked about."""
+    return _guard.overheard() is None and not _guard.switched_off()
 
 
 def judged(opened: Callable[[], Call], settings: Settings) -> Report:
@@ -223,6 +234,13 @@ def _still(session: Session, chosen: Options, meter: Meter, spread: Mapper | Non
     if chosen.dropout == "refuse":
         demand_untouched(session, chosen.dropout)
     return found
+
+
+def refused(call: Call, settings: Settings, reason: str, findings: Sequence[Finding]) -> Report:
+    """The report on a call whose claim cannot even be computed, with what is wrong with it."""
+    _guard.demand_no_training()
+    found = nothing(open_session(call), settings.options, reason, findings)
+    return report_of(found, settings.options, settings.meter.count, settings.elapsed(), unanswered())
 
 
 def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:

@@ -25,6 +25,10 @@ class Problem(Protocol):
     def epsilon(self) -> float:
         """Relative spacing of the numbers that the cost is evaluated in."""
 
+    @property
+    def grain(self) -> float:
+        """Relative spacing of the numbers that displaced parameters are rounded to; 0 where they are not."""
+
     def lines(self, rays: Sequence[Ray]) -> list[Samples]:
         """Evaluates the cost along rays. A cost that raises or is not finite at a step is NaN there."""
 

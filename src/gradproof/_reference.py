@@ -224,7 +224,7 @@ def take_pilot(evaluator: Evaluator, parts: Sequence[Part], seed: int, cost: Any
         costs[away], found[away] = samples.costs, residuals(samples, cost)
         return costs, found
 
-    found = pilot(line, cost, evaluator.problem.epsilon)
+    found = pilot(line, cost, evaluator.problem.epsilon, evaluator.problem.grain)
     return Noise(**found)
 
 

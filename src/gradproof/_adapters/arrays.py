@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gradproof._numerics.gaussian import BLOCK, normals
 from gradproof._numerics.ladder import DOT_ROUNDING
-from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Weighting
+from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Weighting, in_format, spacing
 
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000
@@ -40,6 +40,8 @@ DECADES = 3
 WOBBLE = 0.25
 #: Smaller relative steps come so close to the rounding of the parameters that it is no longer random.
 SMALLEST_ROUGH = 1e-12
+#: A displacement of which rounding to the user's own format takes away more than this is none.
+LOST = 0.5
 #: The norm of k Gaussian numbers is larger than sqrt(k) by more than this with a chance of e^-40 (concentration of a
 #: Lipschitz function of Gaussian numbers: exp(-FAR^2 / 2)).
 FAR = 9.0
@@ -84,7 +86,7 @@ class Point:
         theta: all coordinates that are moved, in the precision of evaluation.
         claim: the claimed gradient, float64.
         fixed: coordinates that stay where they are.
-        native: dtype that each displaced tensor is rounded to, or None.
+        native: name of the format that each displaced tensor is rounded to, or None.
         cost: size of the cost there, 0 where it is not known.
     """
 
@@ -92,7 +94,7 @@ class Point:
     theta: NDArray[np.floating]
     claim: NDArray[np.float64]
     fixed: NDArray[np.bool_]
-    native: tuple[np.dtype[Any] | None, ...]
+    native: tuple[str | None, ...]
     cost: float = 0.0
 
 
@@ -171,6 +173,11 @@ class ArrayProblem:
     def epsilon(self) -> float:
         """Relative spacing of the precision of evaluation."""
         return float(np.finfo(self.point.theta.dtype).eps)
+
+    @property
+    def grain(self) -> float:
+        """Relative spacing of the numbers that displaced parameters are rounded to; 0 where they are not."""
+        return max((spacing(name) for name in self.point.native if name is not None), default=0.0)
 
     def _slice(self, tensor: int) -> slice:
         record = self.point.tensors[tensor]
@@ -277,7 +284,7 @@ class ArrayProblem:
         costs, claimed = found.costs, found.claimed
         for i, step in enumerate(ray.steps):
             claimed[i] = self._displace(numbers, step, self._empty())
-            costs[i] = self._stage.cost()
+            costs[i] = np.nan if np.isnan(claimed[i]) else self._stage.cost()
         self._measure(found, ray.steps, numbers)
         return found
 
@@ -312,8 +319,8 @@ class ArrayProblem:
             moved, shift = work[piece.start : done], self._scratch[: done - piece.start]
             np.multiply(values, number(step) * factor, out=moved)
             np.add(moved, piece.theta, out=moved)
-            if piece.native is not None:
-                moved[...] = moved.astype(piece.native)
+            if piece.native is not None and not _rounded(moved, piece, step):
+                total = number(np.nan)  # a step that rounding takes back says nothing
             np.subtract(moved, piece.theta, out=shift)
             total += np.dot(piece.claim, shift)
         if done < theta.size:
@@ -510,7 +517,7 @@ class _Piece:
         weights: what random numbers are multiplied with there.
         theta: the parameters there.
         claim: the claimed gradient there.
-        native: dtype to round to, or None.
+        native: name of the format to round to, or None.
         unit: whether exact ones stand in place of random numbers.
         norm: 2-norm of the claim there; of claim x weights where these are an array.
     """
@@ -522,7 +529,7 @@ class _Piece:
     weights: float | NDArray[np.float64]
     theta: NDArray[np.floating]
     claim: NDArray[np.float64]
-    native: np.dtype[Any] | None
+    native: str | None
     unit: bool
     norm: float
 
@@ -583,6 +590,19 @@ def _region_weights(part: Part, tensor: Tensor) -> NDArray[np.float64]:
     if tensor.complex:
         weights = np.repeat(weights, 2)
     return weights[part.start : tensor.size if part.stop < 0 else part.stop]
+
+
+def _rounded(moved: NDArray[Any], piece: "_Piece", step: float) -> bool:
+    """Rounds displaced parameters to the user's own format; whether enough of the displacement is left.
+
+    A step back is that forward turned round, so that of the two only the odd part knows of the rounding: what is left
+    of a right claim there is nothing, and of the even part, which tells kinks, it takes a little.
+    """
+    assert piece.native is not None
+    meant = moved - piece.theta
+    forward = in_format(piece.theta + meant * np.sign(step), piece.native) - piece.theta
+    moved[...] = in_format(piece.theta + np.sign(step) * forward, piece.native)
+    return _norm(moved - piece.theta - meant) <= LOST * _norm(meant)
 
 
 def _norm(values: NDArray[np.floating]) -> float:

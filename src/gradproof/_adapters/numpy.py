@@ -78,11 +78,11 @@ class Session:
         return self.call.grads is True or callable(self.call.grads)
 
     @property
-    def native_dtypes(self) -> tuple[np.dtype[Any] | None, ...]:
-        """Dtypes that displaced parameters are rounded to: the user's own where they are written in place."""
+    def native_formats(self) -> tuple[str | None, ...]:
+        """Formats that displaced parameters are rounded to: the user's own where they are written in place."""
         if not self.caller.live and not self.native:
             return tuple(None for _ in self.tensors)
-        return tuple(None if t.dtype in ("float64", "complex128") else np.dtype(t.dtype) for t in self.tensors)
+        return tuple(None if t.dtype in ("float64", "complex128") else t.dtype for t in self.tensors)
 
     @property
     def native(self) -> bool:
@@ -256,7 +256,7 @@ class Session:
     def problem(self, theta: NDArray[Any], claims: Claims, fixed: NDArray[np.bool_], cost: Any) -> ArrayProblem:
         """Lines through a point for the core."""
         size = abs(float(cost))
-        point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_dtypes, size)
+        point = Point(self.tensors, theta, claims.vector(self.tensors), fixed, self.native_formats, size)
         return ArrayProblem(point, partial(_Stage, self.for_workers()), self.rows)
 
     @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradproof._records import Box, Direction, Estimate, Part, Region, Tensor, Weighting
+from gradproof._records import Box, Direction, Estimate, Part, Region, Tensor, Weighting, spacing
 from gradproof._reference import Reference, next_step
 
 #: A mismatch counts once it exceeds its bar this many times.
@@ -178,7 +178,7 @@ class Probes:
 
     def _floor(self, share: float) -> float:
         """Rounding of a claim in lower precision."""
-        epsilon = float(np.finfo(self.record.dtype).eps)
+        epsilon = spacing(self.record.dtype)
         return share * ROUNDING * epsilon * self.scale * self.claim if epsilon > 1e-12 else 0.0
 
     def _measure(self, kind: str, directions: Sequence[Direction], target: float) -> list[Estimate]:

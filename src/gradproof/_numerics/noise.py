@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._numerics.ladder import FIRST_STEP
+from gradproof._numerics.ladder import FIRST_STEP, RATIO
 
 #: Points on either side of the line's centre.
 HALF = 4
 #: Spacing relative to the parameters: far below the scale of any cost worth differentiating, far above its rounding.
 SPACING = 1e-7
+#: Parameters that are rounded are moved by at least so many of their own spacings, and by so many where that is little.
+APART, AMPLY = 4.0, 64.0
 #: A cost with fewer distinct values than this has not moved off its own grid yet.
 DISTINCT = 5
 #: Factor on the spacing when the cost did not move, and the largest spacing tried.
@@ -113,6 +115,7 @@ def pilot(
     line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]],
     cost: Any,
     epsilon: float,
+    grain: float = 0.0,
 ) -> dict[str, Any]:
     """Measures a cost's noise along one line.
 
@@ -120,12 +123,14 @@ def pilot(
         line: relative steps in, (raw costs, residuals against the claimed gradient) out; NaN where not finite.
         cost: the cost at the point.
         epsilon: spacing of the precision the cost is evaluated in, relative.
+        grain: spacing of the numbers that displaced parameters are rounded to, relative; 0 where they are not.
 
     Returns:
         The fields of ``Noise``.
     """
     exact, cost = cost, float(cost)
     spacing = SPACING if epsilon < 1e-14 else float(np.clip(300 * epsilon**0.9, 1e-7, 1e-3))
+    spacing = max(spacing, APART * grain, min(AMPLY * grain, WIDEST))
     look, spacing, ceiling = _settle(line, exact, epsilon, spacing)
     if look is None:
         return {"sigma": math.inf, "epsilon": epsilon, "step": FIRST_STEP, "cost": exact, "finite": False}
@@ -145,7 +150,7 @@ def pilot(
         "ceiling": ceiling,
         "constant": constant,
         "steps_only": staircase,
-        "step": first_step(epsilon),
+        "step": max(first_step(epsilon), RATIO * APART * grain),
         "narrowed": spacing < SPACING,
         "sigma": floor,
     }
@@ -165,7 +170,7 @@ def pilot(
                 sigma, bent = closer, True
     found["sigma"] = max(sigma, floor)
     if sigma > 4.0 * epsilon * abs(cost) and cost and not bent:
-        found["step"] = first_step(min(1e-3, sigma / abs(cost)))
+        found["step"] = max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)
     return found
 
 

@@ -60,6 +60,12 @@ class Own:
     rounded: bool = False
 
 
+#: Parameters rounded to numbers further apart than this cannot be moved by little enough to tell a kink.
+COARSE = 1e-4
+TOO_COARSE = (
+    "the numbers of its own format lie too far apart to tell; give a float64 reference (twin=) where there is one"
+)
+
 REASONS = {
     "kink": "kinks of the cost lie too close to this point",
     "noise": "the cost's rounding hides the rest",
@@ -369,7 +375,8 @@ def _report(
     reason = remark
     if verdict is Verdict.UNDECIDED and not reason:
         reach = f"; errors above {difference.high:.1e} would have been seen" if difference.high < 1.0 else ""
-        reason = REASONS.get(outcome.reason, outcome.reason) + reach
+        coarse = outcome.reason == "kink" and place.reference.evaluator.problem.grain > COARSE
+        reason = (TOO_COARSE if coarse else REASONS.get(outcome.reason, outcome.reason)) + reach
         if outcome.absolute and outcome.reason == "noise":
             reason = f"the cost changes by no more than its last bits when {tensor.name} does{_reach(claimed, outcome)}"
     if verdict is Verdict.CORRECT and not reason and claimed.stats.moving and _is_zero(claimed, outcome):

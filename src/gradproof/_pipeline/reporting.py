@@ -69,7 +69,7 @@ def report_of(
         verdict,
         whole(found.absolute, options.method),
         tensors,
-        tuple(sorted(found.findings, key=_certainty)),
+        tuple(sorted(found.findings, key=certainty)),
         found.components,
         evaluations,
         seconds,
@@ -84,7 +84,7 @@ def report_of(
     )
 
 
-def _certainty(finding: Finding) -> tuple[bool, bool, bool, int]:
+def certainty(finding: Finding) -> tuple[bool, bool, bool, int]:
     """Errors go first; among them what a repair has proven, then what has a name, then what covers most tensors."""
     unnamed = finding.cause == "unexplained"
     return finding.severity != "error", finding.repaired is None, unnamed, -len(finding.tensors)

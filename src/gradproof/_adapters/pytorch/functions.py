@@ -12,16 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof._adapters.foreign import Flat
+from gradproof._adapters.foreign import Flat, Foreign
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
-from gradproof._adapters.pytorch.state import Behind, modules_in, sources
+from gradproof._adapters.pytorch.state import Behind, sources
 from gradproof._adapters.pytorch.target import OfFunction, outputs_of
-from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, wider
+from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, refuse, wider
 from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
 from gradproof._adapters.randomness import Snapshot
 from gradproof._adapters.randomness import sources as random_sources
 from gradproof._errors import InputError
-from gradproof._tree import Structure
+from gradproof._tree import Leaf, Structure
+
+#: A function and its twin differ by more than rounding beyond so many last bits, relative to the whole.
+TWIN_ROUNDINGS = 256.0
+DOING = "setting up the check of a function"
+
+#: A backward pass: tensors that are moved and one cotangent an output (None: undefined) to one gradient a tensor.
+Pass = Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor | None]], Sequence[torch.Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,40 @@ class Function:
 
     Attributes:
         call: the user's function.
-        structure: the nesting ``(inputs, keyword arguments)`` with the tensors that are moved as leaves.
+        build: makes positional and keyword arguments of the tensors that are moved.
+        structure: these tensors as arrays under their names, in a list.
         tensors: these tensors.
         outputs: shapes and formats of the outputs of floating-point or complex numbers.
         reached: which of them reverse mode knows a way to; all where it knows none.
+        writes: whether it changes any of its inputs in place.
+        behind: what calls leave behind.
+        draws: whether it draws random numbers.
     """
 
     call: Callable[..., Any]
+    build: Callable[[Sequence[Any]], tuple[Sequence[Any], Mapping[str, Any]]]
     structure: Structure
     tensors: tuple[torch.Tensor, ...]
     outputs: tuple[tuple[tuple[int, ...], torch.dtype], ...]
     reached: tuple[bool, ...]
+    writes: bool
+    behind: Behind
+    draws: bool = False
+
+    def returned(self, tensors: Sequence[torch.Tensor]) -> Any:
+        """What the function returns for other tensors in the place of those that are moved."""
+        inputs, keywords = self.build(tensors)
+        return self.call(*inputs, **keywords)
+
+    def safely(self, tensors: Sequence[torch.Tensor]) -> Any:
+        """The same, where the tensors must stay as they are, whatever either pass does to its inputs."""
+        copied = self.writes or torch.is_grad_enabled()
+        return self.returned([t.clone() for t in tensors] if copied else tensors)
+
+    def random(self) -> Snapshot:
+        """The random state that the function can reach, as it is now."""
+        roots = [("function", self.call)]
+        return Snapshot.of([*random_sources(roots), *sources(roots, [t.device for t in self.tensors])])
 
 
 def opened(
@@ -58,52 +88,96 @@ def opened(
     Raises:
         InputError: there is nothing to differentiate.
     """
-    every = [t for t in _tensors((inputs, keywords)) if is_moved(t)]
-    needed = any(t.requires_grad for t in every)
-    chosen = _chosen(inputs, argnums) if argnums is not None else None
-    tensors: list[torch.Tensor] = []
+    tokens: dict[int, tuple[Any, torch.Tensor]] = {}
 
-    def collect(value: Any) -> Any:
+    def stand_in(value: Any) -> Any:
         if not is_moved(value):
             return None
-        wanted = (not needed or value.requires_grad) if chosen is None else id(value) in chosen
-        if wanted:
-            array = moved_array(value)
-            tensors.append(value)
-            return array
-        return None
+        token = np.empty(0)
+        tokens[id(token)] = token, value
+        return token
 
-    structure = Structure.of({"inputs": list(inputs), **keywords}, "inputs", collect)
-    doing = "setting up the check of a function"
-    if not tensors:
+    whole = Structure.of({"inputs": list(inputs), "keywords": dict(keywords)}, "inputs", stand_in)
+    values = [tokens[id(leaf.value)][1] if id(leaf.value) in tokens else leaf.value for leaf in whole.leaves]
+    chosen = _chosen(whole.leaves, values, len(inputs), argnums)
+    if not chosen:
         raise InputError.of(
-            doing, "its inputs", "at least one tensor of floating-point or complex numbers to differentiate",
-            "none" if chosen is None else f"none at the positions {list(argnums or ())}",
+            DOING, "its inputs", "at least one tensor of floating-point or complex numbers to differentiate",
+            "none" if argnums is None else f"none at the positions {list(argnums)}",
             "Pass tensors, or name them in argnums=.",
         )  # fmt: skip
-    structure = structure.renamed([_input_name(name) for name in structure.names])
-    returned = _called_once(function, structure, tensors)
-    outputs = tuple((tuple(o.shape), o.dtype) for o in outputs_of(returned))
-    reached = tuple(o.requires_grad for o in outputs_of(returned))
-    if not outputs:
-        got = f"a {type(returned).__name__}"
-        raise InputError.of(doing, "what it returns", "tensors of floating-point or complex numbers", got,
-                            "Return what is differentiated.")  # fmt: skip
-    return Function(function, structure, tuple(tensors), outputs, reached if any(reached) else (True,) * len(outputs))
+    leaves = []
+    for i in chosen:
+        name = _input_name(whole.leaves[i].name)
+        refuse(values[i], name)
+        leaves.append(Leaf(name, moved_array(values[i]), whole.leaves[i].kind))
+    tensors = tuple(values[i] for i in chosen)
+    structure = replace(whole, leaves=tuple(leaves)).listed()
+    left = behind(Wanted(function, None, None, (inputs, keywords), {}, paired=False))
+    left = left.also(t for t in _tensors((inputs, keywords)) if not any(t is moved for moved in tensors))
+    build = _Build(whole, tuple(values), tuple(chosen))
+    return looked_at(Function(function, build, structure, tensors, (), (), writes=False, behind=left))
 
 
-def _called_once(function: Callable[..., Any], structure: Structure, tensors: Sequence[torch.Tensor]) -> Any:
-    """What the function returns for its inputs, which then require a gradient; leaves everything as it was."""
-    left = Behind.of(modules_in([("function", function)]))
-    roots = [("function", function)]
-    random = Snapshot.of([*random_sources(roots), *sources(roots, [t.device for t in tensors])])
-    tree = structure.rebuild([t.detach().clone().requires_grad_() for t in tensors])
-    inputs = tree.pop("inputs")
+@dataclass(frozen=True)
+class _Build:
+    """Builds arguments from the tensors that are moved; everything else is as the user passed it."""
+
+    structure: Structure
+    values: tuple[Any, ...]
+    chosen: tuple[int, ...]
+
+    def __call__(self, tensors: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        values = list(self.values)
+        for place, tensor in zip(self.chosen, tensors, strict=True):
+            values[place] = tensor
+        tree = self.structure.rebuild(values)
+        return tree["inputs"], tree["keywords"]
+
+
+def _chosen(
+    leaves: Sequence[Leaf], values: Sequence[Any], count: int, argnums: Sequence[int] | None
+) -> list[int]:  # fmt: skip
+    """The places of the tensors that are differentiated."""
+    every = [i for i, value in enumerate(values) if is_moved(value)]
+    if argnums is None:
+        needed = [i for i in every if values[i].requires_grad]
+        return needed or every
+    for number in argnums:
+        if not -count <= number < count:
+            raise InputError.of(DOING, "`argnums`", f"positions among {count} inputs", str(number), "Count from 0.")
+    at = {f"inputs[{number % count}]" for number in argnums}
+    return [i for i in every if _input_name(leaves[i].name).partition(".")[0] in at]
+
+
+def looked_at(function: Function) -> Function:
+    """The function called once at copies of its inputs, to see what it returns and what it writes to."""
+    random = function.random()
+    # Copies of leaves, as these themselves must not be written to.
+    given = [t.detach().clone().requires_grad_().clone() for t in function.tensors]
     try:
-        with left.protected(tensors), left.after_call(), torch.enable_grad():
-            return function(*inputs, **tree)
+        with function.behind.protected(function.tensors), function.behind.after_call(), torch.enable_grad():
+            outputs = outputs_of(function.returned(given))
     finally:
+        draws = bool(random.moved())
         random.restore()
+    if not outputs:
+        raise InputError.of(DOING, "what it returns", "tensors of floating-point or complex numbers", "none of them",
+                            "Return what is differentiated.")  # fmt: skip
+    for i, output in enumerate(outputs):
+        refuse(output, f"output {i}")
+    writes = any(t._version > 0 for t in given) or not all(map(same, given, function.tensors))
+    reached = tuple(output.requires_grad for output in outputs)
+    return replace(
+        function, outputs=tuple((tuple(o.shape), o.dtype) for o in outputs),
+        reached=reached if any(reached) else (True,) * len(outputs), writes=writes, draws=draws,
+    )  # fmt: skip
+
+
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors hold the same numbers, NaN among them."""
+    a, b = one.detach(), other.detach()
+    return bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
@@ -114,33 +188,26 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
     return [t for part in tree for t in _tensors(part)] if isinstance(tree, list | tuple) else []
 
 
-def _chosen(inputs: Sequence[Any], argnums: Sequence[int]) -> set[int]:
-    for number in argnums:
-        if not -len(inputs) <= number < len(inputs):
-            raise InputError.of(
-                "setting up the check of a function", "`argnums`", f"positions among {len(inputs)} inputs",
-                str(number), "Count from 0.",
-            )  # fmt: skip
-    return {id(t) for number in argnums for t in _tensors([inputs[number]])}
-
-
 def _input_name(name: str) -> str:
     """``inputs.0.weight`` as ``inputs[0].weight``; a keyword argument by its own name."""
-    if not name.startswith("inputs."):
-        return name
+    if name.startswith("keywords."):
+        return name.removeprefix("keywords.")
     number, dot, rest = name.removeprefix("inputs.").partition(".")
     return f"inputs[{number}]{dot}{rest}"
 
 
-def cotangents(function: Function, seed: int, *, every: bool = False) -> tuple[torch.Tensor | None, ...]:
+def cotangents(
+    function: Function, seed: int, number: int = 0, *, every: bool = False
+) -> tuple[torch.Tensor | None, ...]:
     """Random cotangents in double precision, each a number of its output's own format.
 
     Args:
         function: the function.
         seed: of the random numbers.
+        number: which of many such sets.
         every: whether outputs that are marked as not differentiable get one as well; None otherwise.
     """
-    rng = np.random.default_rng([seed, 271])
+    rng = np.random.default_rng([seed, 271, number] if number else [seed, 271])
     found: list[torch.Tensor | None] = []
     for (shape, dtype), reached in zip(function.outputs, function.reached, strict=True):
         values = torch.from_numpy(np.asarray(rng.standard_normal(shape)))
@@ -150,70 +217,156 @@ def cotangents(function: Function, seed: int, *, every: bool = False) -> tuple[t
     return tuple(found)
 
 
-def of_function(
-    function: Function, chosen: Sequence[torch.Tensor | None], vjp: Callable[..., Any] | None
-) -> Translated:
+def of_function(function: Function, chosen: Sequence[torch.Tensor | None], claim: Pass | None) -> Translated:
     """A function with cotangents as a cost of its inputs.
 
     Args:
         function: the function, opened.
         chosen: cotangents; None for an output that is left out.
-        vjp: the claim, ``vjp(inputs, cotangent) -> tuple``; None for reverse mode.
+        claim: the backward pass; None for reverse mode.
     """
-    structure = replace(function.structure, _build=_Split(function.structure))
-    target = OfFunction(function.call, structure, tuple(chosen))
-    wanted = Wanted(function.call, None, None if vjp is None else vjp, (), {}, paired=False)
+    target = OfFunction(function.safely, tuple(chosen))
+    given = None if claim is None else _Claim(claim, function, tuple(chosen))
+    wanted = Wanted(function.call, None, given, (), {}, paired=False)
     runner = Runner(
-        target, function.tensors, function.structure.names, behind(wanted),
+        target, function.tensors, function.structure.names, function.behind,
         lower=any(t.dtype in LOWER for t in function.tensors),
     )  # fmt: skip
-    claim = None if vjp is None else _Claim(vjp, structure, tuple(chosen), function)
-    made = packed(settled(runner, function.structure, wanted), function.structure, wanted, claim)
-    skipped = [
-        str(i) for i, (u, known) in enumerate(zip(chosen, function.reached, strict=True)) if u is None and not known
-    ]
+    made = packed(settled(runner, function.structure, wanted), function.structure, wanted, given)
+    pairs = zip(chosen, function.reached, strict=True)
+    skipped = [str(i) for i, (u, known) in enumerate(pairs) if u is None and not known]
     said = f"Left out, as it is marked as not differentiable: output {', '.join(skipped)}."
     return replace(made, foreign=replace(made.foreign, notes=(*made.foreign.notes, *([said] if skipped else []))))
 
 
 @dataclass(frozen=True)
-class _Split:
-    """Builds inputs and keyword arguments from the leaves of both."""
-
-    structure: Structure
-
-    def __call__(self, values: Any) -> Any:
-        tree = dict(self.structure.rebuild(list(values)))
-        return tree.pop("inputs"), tree
-
-
-@dataclass(frozen=True)
 class _Claim:
-    """The user's vector-Jacobian product as claims by the names of the inputs."""
+    """A backward pass as claims by the names of the inputs."""
 
-    vjp: Callable[..., Any]
-    structure: Structure
-    cotangents: tuple[torch.Tensor | None, ...]
+    claim: Pass
     function: Function
+    cotangents: tuple[torch.Tensor | None, ...]
 
     def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        inputs, _ = self.structure.rebuild(list(tensors))
         native = [t.dtype for t in tensors] == [t.dtype for t in self.function.tensors]
-        given = [
-            torch.zeros(shape, dtype=dtype if native else wider(dtype))
-            if u is None
-            else u.to(dtype if native else u.dtype)
-            for u, (shape, dtype) in zip(self.cotangents, self.function.outputs, strict=True)
+        pairs = zip(self.cotangents, self.function.outputs, strict=True)
+        given = [None if u is None else u.to(dtype if native else u.dtype) for u, (_, dtype) in pairs]
+        found = self.claim(tensors, given)
+        return Flat(as_arrays(dict(zip(self.function.structure.names, found, strict=True))))
+
+
+def own(vjp: Callable[..., Any], function: Function) -> Pass:
+    """The user's vector-Jacobian product, ``vjp(inputs, cotangent) -> tuple``, as a backward pass."""
+
+    def reverse(tensors: Sequence[torch.Tensor], given: Sequence[torch.Tensor | None]) -> Sequence[Any]:
+        inputs, _ = function.build(tensors)
+        native = [t.dtype for t in tensors] == [t.dtype for t in function.tensors]
+        full = [
+            torch.zeros(shape, dtype=dtype if native else wider(dtype)) if u is None else u
+            for u, (shape, dtype) in zip(given, function.outputs, strict=True)
         ]
-        returned = self.vjp(tuple(inputs), given[0] if len(given) == 1 else tuple(given))
+        returned = vjp(tuple(inputs), full[0] if len(full) == 1 else tuple(full))
         found = list(returned) if isinstance(returned, list | tuple) else [returned]
-        names = self.function.structure.names
-        moved = {f"inputs[{i}]" for i in range(len(inputs))}
+        names = function.structure.names
+        moved = {f"inputs[{i}]": i for i in range(len(inputs))}
         if all(name in moved for name in names) and len(found) == len(inputs):
-            return Flat(as_arrays({f"inputs[{i}]": g for i, g in enumerate(found) if f"inputs[{i}]" in names}))
+            return [found[moved[name]] for name in names]
         if len(found) == len(names):
-            return Flat(as_arrays(dict(zip(names, found, strict=True))))
+            return found
         raise InputError.of(
             "computing the claimed vector-Jacobian product", "what vjp returns", f"one array an input ({len(inputs)})",
             f"{len(found)}", "Return a tuple in the order of the inputs, None for those without a derivative.",
         )  # fmt: skip
+
+    return reverse
+
+
+def reversed_by_framework(function: Function) -> Pass:
+    """What reverse mode makes of a function, as a backward pass."""
+
+    def reverse(tensors: Sequence[torch.Tensor], given: Sequence[torch.Tensor | None]) -> Sequence[Any]:
+        with torch.enable_grad():
+            leaves = [t.detach().requires_grad_() for t in tensors]
+            outputs = outputs_of(function.safely(leaves))
+            pairs = [(o, u) for o, u in zip(outputs, given, strict=True) if u is not None and o.requires_grad]
+            if not pairs:
+                return [torch.zeros_like(t) for t in tensors]
+            reached = torch.autograd.grad(
+                [o for o, _ in pairs], leaves, [u.to(o.dtype) for o, u in pairs], allow_unused=True
+            )
+        return [torch.zeros_like(t) if g is None else g for g, t in zip(reached, tensors, strict=True)]
+
+    return reverse
+
+
+def conjugated(claim: Pass) -> Pass:
+    """A backward pass that leaves out the conjugates, mended: conj(J^T conj(u)) is J^H u."""
+
+    def mended(tensors: Sequence[torch.Tensor], given: Sequence[torch.Tensor | None]) -> Sequence[Any]:
+        found = claim(tensors, [None if u is None else u.conj().resolve_conj() for u in given])
+        return [None if g is None else g.conj().resolve_conj() for g in found]
+
+    return mended
+
+
+def conjugate_of(claim: Pass) -> Pass:
+    """The conjugate of what a backward pass gives."""
+
+    def mended(tensors: Sequence[torch.Tensor], given: Sequence[torch.Tensor | None]) -> Sequence[Any]:
+        return [None if g is None else g.conj().resolve_conj() for g in claim(tensors, given)]
+
+    return mended
+
+
+def without_constant(claim: Pass) -> Pass:
+    """A backward pass without what it gives for a cotangent of zeros."""
+
+    def mended(tensors: Sequence[torch.Tensor], given: Sequence[torch.Tensor | None]) -> Sequence[Any]:
+        nothing = claim(tensors, [None if u is None else torch.zeros_like(u) for u in given])
+        found = claim(tensors, given)
+        return [None if g is None or n is None else g - n for g, n in zip(found, nothing, strict=True)]
+
+    return mended
+
+
+def of_twin(
+    function: Function, twin: Function, chosen: Sequence[torch.Tensor | None], claim: Pass | None
+) -> Translated:
+    """The cost of a function's float64 twin, with the function's own backward pass as the claim.
+
+    Args:
+        function: the function, whose backward pass is run in its own precision.
+        twin: the same function in float64.
+        chosen: cotangents; None for an output that is left out.
+        claim: the backward pass; None for reverse mode.
+    """
+    names = function.structure.names
+    cost = Runner(OfFunction(twin.safely, tuple(chosen)), twin.tensors, names, twin.behind)
+    native = Runner(
+        OfFunction(function.safely, tuple(chosen)), function.tensors, names, function.behind, lower=True, only=True
+    )
+    given = None if claim is None else _Claim(claim, function, tuple(chosen))
+
+    def grads(arrays: Sequence[Any], *args: Any, **options: Any) -> Any:
+        return native.derivative(arrays) if given is None else native.claimed(given, arrays, (), {})
+
+    notes = []
+    with torch.no_grad(), function.behind.after_call(), twin.behind.after_call():
+        random = function.random()
+        mine = outputs_of(function.safely(function.tensors))
+        random.restore()
+        theirs = outputs_of(twin.safely(twin.tensors))
+        random.restore()
+    for i, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+        apart = float((a.to(b.dtype) - b).norm() / b.norm().clamp_min(1e-300))
+        if apart > TWIN_ROUNDINGS * torch.finfo(a.dtype).eps:
+            notes.append(
+                f"Output {i} differs by {apart:.1e} from that of its twin, more than the rounding of "
+                f"{str(a.dtype).removeprefix('torch.')}."
+            )
+    roots = [("function", function.call), ("twin", twin.call)]
+    foreign = Foreign(
+        function.structure, tuple(sources(roots, [t.device for t in function.tensors])),
+        lambda: function.behind.protected(function.tensors), twin=False, notes=tuple(notes), evaluations=2,
+    )  # fmt: skip
+    return Translated(cost.cost, None, grads, foreign)

@@ -8,7 +8,7 @@ contents in the first calls and put back after each from then on.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -45,6 +45,14 @@ class Behind:
         buffers = {id(b): b for module in found.values() for b in module._buffers.values() if b is not None}
         kept = tuple((buffer, buffer.detach().clone()) for buffer in buffers.values())
         return cls(tuple(found.values()), kept, [buffer._version for buffer, _ in kept])
+
+    def also(self, tensors: Iterable[torch.Tensor]) -> "Behind":
+        """With further tensors that calls can change."""
+        known = {id(buffer) for buffer, _ in self.buffers}
+        dense = [t for t in tensors if t.layout is torch.strided and not t.is_nested and t.device.type != "meta"]
+        further = list({id(t): t for t in dense if id(t) not in known}.values())
+        kept = tuple((tensor, tensor.detach().clone()) for tensor in further)
+        return replace(self, buffers=(*self.buffers, *kept), versions=[*self.versions, *(t._version for t in further)])
 
     @contextmanager
     def after_call(self) -> Iterator[None]:

@@ -92,27 +92,20 @@ def _refresh(owner: torch.nn.Module) -> None:
 
 @dataclass(frozen=True)
 class OfFunction:
-    """A function of inputs, seen through cotangents: the sum of conj(cotangent) . output, real part.
+    """A function of tensors, seen through cotangents: the sum of conj(cotangent) . output, real part.
 
     Attributes:
-        function: the user's function.
-        structure: the nesting ``(inputs, keyword arguments)``.
+        function: what the user's function returns for tensors.
         cotangents: one an output that is differentiated, in their order; None for one that is left out.
     """
 
-    function: Callable[..., Any]
-    structure: Structure
+    function: Callable[[Sequence[torch.Tensor]], Any]
     cotangents: tuple[torch.Tensor | None, ...]
-
-    def outputs(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The outputs that can be differentiated."""
-        inputs, keywords = self.structure.rebuild(list(tensors))
-        return outputs_of(self.function(*inputs, **keywords))
 
     def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Outputs with cotangents, added up."""
         total = None
-        for output, cotangent in zip(self.outputs(tensors), self.cotangents, strict=True):
+        for output, cotangent in zip(outputs_of(self.function(tensors)), self.cotangents, strict=True):
             if cotangent is not None:
                 wide = output.to(torch.complex128 if output.is_complex() else torch.float64)
                 part = (wide * cotangent.conj()).sum()

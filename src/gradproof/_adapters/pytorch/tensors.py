@@ -70,10 +70,14 @@ def refuse(tensor: torch.Tensor, name: str) -> None:
     """Refuses tensors without plain numbers.
 
     Raises:
-        InputError: the tensor is sparse, quantised, nested, on the meta device or of a format that is not moved.
+        InputError: the tensor is sparse, masked, quantised, nested, without numbers, or of a format that is not moved.
     """
     got, todo = "", ""
-    if tensor.layout is not torch.strided:
+    if tensor.is_nested:
+        got, todo = "a nested one", "Pass its parts as a list of tensors."
+    elif "MaskedTensor" in {cls.__name__ for cls in type(tensor).__mro__}:
+        got, todo = "a masked one", "Pass its data, and the mask as an argument that is not differentiated."
+    elif tensor.layout is not torch.strided:
         got = str(tensor.layout).removeprefix("torch.")
         todo = "Pass `.to_dense()`, or its values as the parameter."
     elif tensor.is_quantized or tensor.dtype not in HELD:
@@ -108,3 +112,9 @@ def _dense(tensor: torch.Tensor) -> bool:
             return False
         reach = stride * (size - 1) + reach
     return True
+
+
+def of_array(array: NDArray[Any], like: torch.Tensor) -> torch.Tensor:
+    """Other numbers as a tensor of the user's format, on the same device, that requires a gradient where that did."""
+    found = torch.from_numpy(np.array(array, subok=False)).to(device=like.device, dtype=like.dtype)
+    return found.requires_grad_() if like.requires_grad else found

@@ -1,8 +1,4 @@
-"""Functions, modules and second derivatives, each turned into a cost with a claimed gradient.
-
-The decision behind it: there is one engine, and it judges costs. A function of several values becomes the cost
-cotangent . f; a module becomes its named parameters; a Hessian becomes the gradient of direction . gradient.
-"""
+"""Modules: a cost of one becomes a cost of its named parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -102,63 +98,3 @@ def _batch(data: Sequence[Any], axis: int | None) -> Batch | None:
     shapes = [getattr(array, "shape", ()) for array in arrays]
     lengths = {shape[0] for shape in shapes if shape}
     return read_batch(arrays, 0) if all(shapes) and len(lengths) == 1 else None
-
-
-def check_function(
-    function: Callable[..., Any],
-    *inputs: Any,
-    vjp: Callable[..., Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    argnums: int | Sequence[int] | None = None,
-    tolerance: float | Mapping[str, float] | None = None,
-    method: str | None = None,
-    budget: int | str | None = None,
-    seed: int | None = None,
-    only: str | Sequence[str] | None = None,
-    exclude: str | Sequence[str] | None = None,
-    progress: Callable[[int], object] | bool | None = None,
-) -> Report:
-    """Judges the backward pass of a function with any number of inputs and outputs.
-
-    Args:
-        function: ``function(*inputs, **kwargs)`` returning a tensor or any nesting of tensors, such as the ``apply`` of
-            a ``torch.autograd.Function``. Outputs that are None or no floating-point numbers are left out.
-        inputs: tensors, nestings of tensors, and whatever else the function takes. Differentiated are the tensors that
-            require a gradient, if any does, else all of floating-point or complex numbers.
-        vjp: the claim, ``vjp(inputs, cotangent) -> tuple``; None for what reverse mode computes.
-        kwargs: keyword arguments; tensors among them count as inputs under their own names.
-        argnums: positions of the inputs to differentiate.
-        tolerance: as for ``check``.
-        method: as for ``check``.
-        budget: as for ``check``.
-        seed: as for ``check``; the cotangents are drawn from it as well.
-        only: patterns of input names to check.
-        exclude: patterns of input names to leave alone.
-        progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
-            cell, and takes it away at the end.
-
-    Returns:
-        The report; inputs are called ``inputs[0]``, ``inputs[1]``, ...
-
-    Raises:
-        InputError: what was passed in cannot be checked. What the function raises goes through.
-    """
-    settings = read_settings(tolerance, method, budget, seed, 1, progress)  # tensors are not sent to workers
-    if not callable(function):
-        raise InputError.of("setting up the check of a function", "`function`", "a function",
-                            f"a {type(function).__name__}", "Pass the function itself.")  # fmt: skip
-    patterns = read_patterns("only", only), read_patterns("exclude", exclude)
-    numbers = (argnums,) if isinstance(argnums, int) else argnums
-    keywords = dict(kwargs or {})
-
-    def opened() -> Call:
-        from gradproof._adapters.pytorch import functions
-
-        found = functions.opened(function, inputs, keywords, numbers)
-        chosen = functions.cotangents(found, settings.options.seed, every=vjp is not None)
-        made = functions.of_function(found, chosen, vjp)
-        return Call(made.cost, made.params, made.grads, (), {}, False, *patterns, foreign=made.foreign)
-
-    from gradproof._pipeline.origin import origin_of_backward
-
-    return replace(judged(opened, settings), origin=origin_of_backward(function, vjp))

@@ -1,0 +1,338 @@
+"""A function of NumPy arrays with a vector-Jacobian product of the user's own, as something that can be judged.
+
+The decision behind it: NumPy has no reverse mode, so the claim is a function that takes inputs and a cotangent. With
+the cotangent fixed it is a claimed gradient like any other.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.numpy import Call
+from gradproof._adapters.randomness import Snapshot, sources
+from gradproof._algebra.backward import Answer, Asked, Cotangents, Layout, Repair, Returned, Slot
+from gradproof._errors import InputError
+from gradproof._records import format_of
+from gradproof._tree import Structure
+
+DOING = "setting up the check of a function"
+
+
+@dataclass(frozen=True)
+class ArraySubject:
+    """A function of arrays.
+
+    Attributes:
+        function: the user's function.
+        vjp: the user's vector-Jacobian product, ``vjp(inputs, cotangent) -> tuple``.
+        whole: the nesting of inputs and keyword arguments.
+        moved: the places of the leaves that are differentiated.
+        structure: these leaves under their names, in a list.
+        seed: of the cotangents.
+        outputs: the outputs that can be differentiated.
+        draws: whether the function draws random numbers.
+    """
+
+    function: Callable[..., Any]
+    vjp: Callable[..., Any]
+    whole: Structure
+    moved: tuple[int, ...]
+    structure: Structure
+    seed: int
+    outputs: tuple[Slot, ...] = ()
+    draws: bool = False
+
+    def cotangents(self, number: int = 0) -> Cotangents:
+        """Random cotangents, each time the same for a number."""
+        rng = np.random.default_rng([self.seed, 271, number])
+        found: list[NDArray[Any]] = []
+        for slot in self.outputs:
+            values = np.asarray(rng.standard_normal(slot.shape))
+            if slot.complex:
+                values = values + 1j * np.asarray(rng.standard_normal(slot.shape))
+            wide = np.complex128 if slot.complex else np.float64
+            found.append(values.astype(slot.format).astype(wide))
+        return tuple(found)
+
+    def call(self, chosen: Cotangents, repair: Repair | None = None) -> Call:
+        """The function with cotangents as a cost, with its backward pass, or that mended, as the claim."""
+        leaves = self.structure.leaves
+
+        def cost(values: Sequence[Any]) -> Any:
+            pairs = [(y, u) for y, u in zip(self.returned(values), chosen, strict=True) if u is not None]
+            return sum((np.sum(np.conj(u) * y) for y, u in pairs), start=np.float64(0.0)).real
+
+        def grads(values: Sequence[Any]) -> Flat:
+            own = [np.asarray(v).dtype for v in values] == [np.asarray(leaf.value).dtype for leaf in leaves]
+            pairs = zip(chosen, self.outputs, strict=True)
+            given = [None if u is None else u.astype(slot.format) if own else u.copy() for u, slot in pairs]
+            found = self._mended(values, given, repair)
+            return Flat(dict(zip(self.structure.names, found, strict=True)))
+
+        roots = [("function", self.function), ("vjp", self.vjp)]
+        return Call(cost, None, grads, (), {}, foreign=Foreign(self.structure, tuple(sources(roots))))
+
+    def _mended(self, values: Sequence[Any], given: Sequence[Any], repair: Repair | None) -> list[Any]:
+        if repair is Repair.CONJUGATED:
+            found = self.pulled(values, [None if u is None else np.conj(u) for u in given])
+        else:
+            found = self.pulled(values, given)
+        if repair in (Repair.CONJUGATED, Repair.CONJUGATE):
+            return [None if g is None else np.conj(g) for g in found]
+        if repair is Repair.WITHOUT_CONSTANT:
+            nothing = self.pulled(values, [None if u is None else np.zeros_like(u) for u in given])
+            return [None if g is None or n is None else np.subtract(g, n) for g, n in zip(found, nothing, strict=True)]
+        return found
+
+    def backward(self) -> "ArrayPass":
+        """The backward pass, for the laws."""
+        return ArrayPass(self, Snapshot.of(sources([("function", self.function), ("vjp", self.vjp)])))
+
+    def second(self) -> str:
+        """NumPy differentiates nothing by itself.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError.of(
+            DOING, "`order`", "1, where nothing differentiates the backward pass", "2",
+            "Give the second derivative to gradproof.check_hessian.",
+        )  # fmt: skip
+
+    def returned(self, values: Sequence[Any]) -> list[NDArray[Any]]:
+        """The outputs for other numbers in the place of the leaves that are differentiated."""
+        inputs, keywords = self.built(values)
+        return outputs_of(self.function(*inputs, **keywords))
+
+    def built(self, values: Sequence[Any]) -> tuple[list[Any], Mapping[str, Any]]:
+        """Positional and keyword arguments."""
+        every = [leaf.value for leaf in self.whole.leaves]
+        for place, value in zip(self.moved, values, strict=True):
+            every[place] = value
+        tree = self.whole.rebuild(every)
+        return tree["inputs"], tree["keywords"]
+
+    def pulled(self, values: Sequence[Any], given: Sequence[NDArray[Any] | None]) -> list[Any]:
+        """What the user's vector-Jacobian product returns, one entry a leaf that is differentiated.
+
+        Raises:
+            InputError: it returns another number of arrays.
+        """
+        inputs, _ = self.built(values)
+        pairs = zip(given, self.outputs, strict=True)
+        full = [np.zeros(slot.shape, slot.format) if u is None else u for u, slot in pairs]
+        returned = self.vjp(tuple(inputs), full[0] if len(full) == 1 else tuple(full))
+        found = list(returned) if isinstance(returned, list | tuple) else [returned]
+        names = self.structure.names
+        places = {f"inputs[{i}]": i for i in range(len(inputs))}
+        if all(name in places for name in names) and len(found) == len(inputs):
+            return [found[places[name]] for name in names]
+        if len(found) == len(names):
+            return found
+        raise InputError.of(
+            "computing the claimed vector-Jacobian product", "what vjp returns", f"one array an input ({len(inputs)})",
+            f"{len(found)}", "Return a tuple in the order of the inputs, None for those without a derivative.",
+        )  # fmt: skip
+
+
+def array_subject(
+    function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any],
+    argnums: Sequence[int] | None, vjp: Callable[..., Any] | None, twin: Callable[..., Any] | None, seed: int,
+) -> ArraySubject:  # fmt: skip
+    """Takes a call of ``check_function`` on NumPy arrays apart.
+
+    Raises:
+        InputError: it cannot be checked.
+    """
+    whole = Structure.of({"inputs": list(inputs), "keywords": dict(keywords)}, "inputs")
+    named = None if argnums is None else {f"inputs[{n % max(len(inputs), 1)}]" for n in argnums}
+    names = [_input_name(leaf.name) for leaf in whole.leaves]
+    moved = tuple(
+        i for i, leaf in enumerate(whole.leaves)
+        if (isinstance(leaf.value, np.ndarray) if named is None else names[i].partition(".")[0] in named)
+    )  # fmt: skip
+    if not moved:
+        raise InputError.of(
+            DOING, "its inputs", "at least one tensor or array of floating-point or complex numbers to differentiate",
+            "none", "Pass tensors or float arrays, or name them in argnums=.",
+        )  # fmt: skip
+    if vjp is None:
+        raise InputError.of(
+            DOING, "`vjp`", "the claimed vector-Jacobian product, as the inputs are NumPy arrays", "None",
+            "Pass vjp=, a function of (inputs, cotangent) that returns one array an input.",
+        )  # fmt: skip
+    if twin is not None:
+        raise InputError.of(DOING, "`twin`", "left out for NumPy arrays, which are evaluated in float64 anyway",
+                            "a function", "Leave it out.")  # fmt: skip
+    chosen = replace(whole, leaves=tuple(whole.leaves[i] for i in moved)).renamed([names[i] for i in moved])
+    found = ArraySubject(function, vjp, whole, moved, chosen.listed(), seed)
+    random = Snapshot.of(sources([("function", function), ("vjp", vjp)]))
+    returned = found.returned([np.array(leaf.value, copy=True) for leaf in found.structure.leaves])
+    draws = bool(random.moved())
+    random.restore()
+    if not returned:
+        raise InputError.of(DOING, "what it returns", "arrays of floating-point or complex numbers", "none",
+                            "Return what is differentiated.")  # fmt: skip
+    many = len(returned) > 1
+    slots = tuple(_slot(f"output {i}" if many else "the output", y) for i, y in enumerate(returned))
+    return replace(found, outputs=slots, draws=draws)
+
+
+def _input_name(name: str) -> str:
+    """``inputs.0.weight`` as ``inputs[0].weight``; a keyword argument by its own name."""
+    if name.startswith("keywords."):
+        return name.removeprefix("keywords.")
+    number, dot, rest = name.removeprefix("inputs.").partition(".")
+    return f"inputs[{number}]{dot}{rest}"
+
+
+def outputs_of(returned: Any) -> list[NDArray[Any]]:
+    """The arrays of floating-point and complex numbers in what a function returns, in their order."""
+    if isinstance(returned, np.ndarray | np.generic | float | complex):
+        array = np.asarray(returned)
+        return [array] if array.dtype.kind in "fc" else []
+    if isinstance(returned, Mapping):
+        return [array for part in returned.values() for array in outputs_of(part)]
+    return [a for part in returned for a in outputs_of(part)] if isinstance(returned, list | tuple) else []
+
+
+def _slot(name: str, array: NDArray[Any]) -> Slot:
+    return Slot(name, array.shape, format_of(array), array.dtype.kind == "c")
+
+
+@dataclass(frozen=True)
+class ArrayPass:
+    """The user's vector-Jacobian product at the inputs.
+
+    Attributes:
+        subject: whose it is.
+        random: the random state that every call begins with.
+    """
+
+    subject: ArraySubject
+    random: Snapshot
+
+    @cached_property
+    def inputs(self) -> tuple[Slot, ...]:
+        """The inputs that are differentiated."""
+        return tuple(_slot(leaf.name, np.asarray(leaf.value)) for leaf in self.subject.structure.leaves)
+
+    @property
+    def outputs(self) -> tuple[Slot, ...]:
+        """The outputs that have cotangents."""
+        return self.subject.outputs
+
+    @cached_property
+    def values(self) -> tuple[NDArray[Any], ...]:
+        """The numbers of the inputs."""
+        return tuple(_wide(leaf.value) for leaf in self.subject.structure.leaves)
+
+    @property
+    def laid_out(self) -> bool:
+        """Whether inputs can be given in other layouts."""
+        return True
+
+    @property
+    def draws(self) -> bool:
+        """Whether the function draws random numbers."""
+        return self.subject.draws
+
+    def gradients(self, asked: Asked) -> Answer:
+        """A call of the function and one of its backward pass."""
+        values = self._values(asked)
+        return self._backward(asked, values, self._forward(values))
+
+    def twice(self, asked: Asked) -> tuple[Answer, Answer]:
+        """One call of the function and two of its backward pass."""
+        values = self._values(asked)
+        forward = self._forward(values)
+        return self._backward(asked, values, forward), self._backward(asked, values, forward)
+
+    def interleaved(self, asked: Asked, other: Asked) -> Answer:
+        """The backward pass, called after it was called for other inputs."""
+        mine, theirs = self._values(asked), self._values(other)
+        forward = self._forward(mine)
+        self._backward(other, theirs, self._forward(theirs))
+        return self._backward(asked, mine, forward)
+
+    def returned(self, asked: Asked) -> Sequence[Returned]:
+        """Nothing adapts what the user's code returns, so that the check itself sees it."""
+        return ()
+
+    def _values(self, asked: Asked) -> list[Any]:
+        found: list[Any] = []
+        for i, (slot, value) in enumerate(zip(self.inputs, asked.values or self.values, strict=True)):
+            array = np.array(value).astype(slot.format)
+            found.append(laid(array, asked.inputs[1]) if asked.inputs is not None and asked.inputs[0] == i else array)
+        return found
+
+    def _forward(self, values: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[str]]:
+        self.random.restore()
+        before = [value.copy() for value in values]
+        outputs = [np.array(y) for y in self.subject.returned(values)]
+        names = zip(self.inputs, values, before, strict=True)
+        return outputs, [s.name for s, value, kept in names if not np.array_equal(value, kept, equal_nan=True)]
+
+    def _backward(
+        self, asked: Asked, values: Sequence[NDArray[Any]], forward: tuple[list[NDArray[Any]], list[str]]
+    ) -> Answer:
+        self.random.restore()
+        given: list[NDArray[Any] | None] = []
+        for slot, u in zip(self.outputs, asked.cotangents, strict=True):
+            array = None if u is None else np.array(u).astype(slot.format)
+            fits = asked.layout is not None and asked.layout.fits(slot.shape, complex_numbers=False)
+            given.append(laid(array, asked.layout) if array is not None and asked.layout and fits else array)
+        kept = [value.copy() for value in values], [None if u is None else u.copy() for u in given]
+        found = self.subject.pulled(values, given)
+        self.random.restore()
+        written = [
+            s.name for s, value, old in zip(self.inputs, values, kept[0], strict=True)
+            if not np.array_equal(value, old, equal_nan=True)
+        ]  # fmt: skip
+        many = len(self.outputs) > 1
+        for slot, u, old in zip(self.outputs, given, kept[1], strict=True):
+            if u is not None and old is not None and not np.array_equal(u, old, equal_nan=True):
+                written.append(f"the cotangent of {slot.name}" if many else "the cotangent")
+        changed = [*((name, "forward") for name in forward[1]), *((name, "backward") for name in written)]
+        gradients = tuple(
+            None if asked.needed is not None and i not in asked.needed else _fitted(g, slot)
+            for i, (g, slot) in enumerate(zip(found, self.inputs, strict=True))
+        )
+        return Answer(gradients, tuple(map(_wide, forward[0])), tuple(changed))
+
+
+def _wide(value: Any) -> NDArray[Any]:
+    array = np.asarray(value)
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _fitted(gradient: Any, slot: Slot) -> NDArray[Any] | None:
+    """A gradient in the input's shape; None for one that cannot be compared, of which the check itself tells."""
+    if gradient is None:
+        return None
+    array = _wide(gradient)
+    return array.reshape(slot.shape).copy() if array.size == slot.size else None
+
+
+def laid(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """The same numbers in another order in memory."""
+    if layout is Layout.STRIDED:
+        buffer = np.full((*array.shape[:-1], 2 * array.shape[-1] + 1), 3.0, array.dtype)
+        buffer[..., 1::2] = array
+        return buffer[..., 1::2]
+    if layout is Layout.TRANSPOSED:
+        return array.T.copy().T
+    if layout is Layout.CHANNELS_LAST:
+        return np.moveaxis(np.moveaxis(array, 1, -1).copy(), -1, 1)
+    if layout is Layout.EXPANDED:
+        return as_strided(array.reshape(-1)[:1].copy(), array.shape, (0,) * array.ndim)
+    if layout is Layout.ROWS:
+        row = array[:1].copy()
+        return as_strided(row, array.shape, (0, *row.strides[1:]))
+    return array

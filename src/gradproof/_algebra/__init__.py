@@ -1,0 +1,1 @@
+"""What any backward pass must obey, whatever its function: one law, one file, one line in ``laws.LAWS``."""

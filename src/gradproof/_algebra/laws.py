@@ -1,0 +1,66 @@
+"""The laws, in the order in which they are tried; what a broken one makes meaningless is not asked.
+
+One line a law. All of them take a few forward and backward passes and no measured derivative.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from gradproof._algebra import alone, asked, layouts, linear, repeated
+from gradproof._algebra.backward import Asked, Backward, Cotangents
+from gradproof._algebra.comparing import Trial
+from gradproof._records import Finding
+
+Law = Callable[[Trial], Iterable[Finding]]
+
+LAWS: tuple[Law, ...] = (
+    repeated.changed,
+    linear.linear,
+    alone.alone,
+    layouts.of_cotangents,
+    layouts.of_inputs,
+    repeated.twice,
+    repeated.stale,
+    asked.fewer,
+    asked.form,
+)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the laws found.
+
+    Attributes:
+        findings: what is broken.
+        notes: what a reader should know.
+    """
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+
+def tried(
+    backward: Backward,
+    cotangents: tuple[Cotangents, Cotangents],
+    tolerance: Mapping[str, float],
+    right: Iterable[str] = (),
+) -> Tried:
+    """Tries a backward pass.
+
+    Args:
+        backward: the pass.
+        cotangents: two sets of random cotangents.
+        tolerance: what may be off, relative, by input.
+        right: the inputs whose gradient was found right.
+    """
+    calls = [backward.gradients(Asked(cotangents[0])) for _ in range(repeated.CALLS)]
+    sizes, off = repeated.spread(calls)
+    trial = Trial(backward, cotangents, calls[0], tolerance, tuple(sizes), frozenset(right))
+    unsteady = repeated.nondeterministic(trial, off)
+    if unsteady is not None:
+        return Tried((unsteady, *repeated.changed(trial)))
+    worst = max(off, default=0.0)
+    notes: tuple[str, ...] = ()
+    if worst > 0.0:
+        notes = (f"Identical calls of the backward pass differ by up to {worst:.1e}, as sums in no fixed order do.",)
+    return Tried(tuple(finding for law in LAWS for finding in law(trial)), notes)

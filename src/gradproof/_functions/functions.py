@@ -1,0 +1,94 @@
+"""``check_function``: any function with a backward pass, its outputs seen through random cotangents."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gradproof._check import is_made, judged, read_settings
+from gradproof._errors import InputError
+from gradproof._pipeline.options import read_patterns
+from gradproof._pipeline.origin import origin_of_backward
+from gradproof._records import Report
+
+DOING = "setting up the check of a function"
+
+
+def check_function(
+    function: Callable[..., Any],
+    *inputs: Any,
+    vjp: Callable[..., Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    argnums: int | Sequence[int] | None = None,
+    order: int = 1,
+    regimes: bool = False,
+    twin: Callable[..., Any] | None = None,
+    tolerance: float | Mapping[str, float] | None = None,
+    method: str | None = None,
+    budget: int | str | None = None,
+    seed: int | None = None,
+    only: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    progress: Callable[[int], object] | bool | None = None,
+) -> Report:
+    """Judges the backward pass of a function with any number of inputs and outputs.
+
+    Beyond the derivative, the default method tries what every backward pass must obey: it is linear in the cotangent;
+    the order of numbers in memory does not matter; a second call, a call after another forward pass, a call for one
+    output or one input alone give the same; nothing is changed in place.
+
+    Args:
+        function: ``function(*inputs, **kwargs)`` returning an array or any nesting of arrays, such as the ``apply`` of
+            a ``torch.autograd.Function``. Outputs that are None or no floating-point numbers are left out.
+        inputs: arrays or tensors, nestings of them, and whatever else the function takes. Differentiated are the
+            tensors that require a gradient, if any does, else all of floating-point or complex numbers.
+        vjp: the claim, ``vjp(inputs, cotangent) -> tuple``; None for what reverse mode computes.
+        kwargs: keyword arguments; tensors among them count as inputs under their own names.
+        argnums: positions of the inputs to differentiate.
+        order: 2 to judge the derivative of the backward pass as well (double backward).
+        regimes: whether to go through other sizes, scales, zeros and ties as well.
+        twin: the same function in float64, for one that supports lower precision alone: its derivative is the
+            reference for the backward pass of ``function``.
+        tolerance: as for ``check``.
+        method: as for ``check``; only ``"auto"`` looks for causes and tries the laws.
+        budget: as for ``check``.
+        seed: as for ``check``; the cotangents are drawn from it as well.
+        only: patterns of input names to check.
+        exclude: patterns of input names to leave alone.
+        progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
+            cell, and takes it away at the end.
+
+    Returns:
+        The report; inputs are called ``inputs[0]``, ``inputs[1]``, ...
+
+    Raises:
+        InputError: what was passed in cannot be checked. What the function raises goes through.
+    """
+    settings = read_settings(tolerance, method, budget, seed, 1, progress)  # tensors are not sent to workers
+    for name, value in (("function", function), ("vjp", vjp), ("twin", twin)):
+        if not callable(value) and (name == "function" or value is not None):
+            raise InputError.of(DOING, f"`{name}`", "a function", f"a {type(value).__name__}",
+                                "Pass the function itself.")  # fmt: skip
+    if order not in (1, 2):
+        raise InputError.of(DOING, "`order`", "1 or 2", repr(order), "Pass 2 for the double backward pass.")
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    # Whoever checks costs alone does not pay for these.
+    from gradproof._functions.judging import Chosen, first_call, judge
+    from gradproof._functions.subject import Passed
+
+    passed = Passed(function, inputs, dict(kwargs or {}), numbers, vjp, twin, settings.options.seed)
+    chosen = Chosen(read_patterns("only", only), read_patterns("exclude", exclude))
+    if not is_made():
+        return judged(lambda: first_call(passed.opened(), chosen), settings)
+    subject = passed.opened()
+    report = judge(subject, chosen, settings)
+    if order == 2:
+        from gradproof._functions.second import with_second
+
+        report = with_second(subject, report, chosen, settings)
+    if regimes:
+        from gradproof._functions.regimes import in_regimes
+
+        report = in_regimes(passed, report, chosen, settings)
+    return replace(
+        report, evaluations=settings.meter.count, seconds=settings.elapsed(), origin=origin_of_backward(function, vjp)
+    )

@@ -1,0 +1,67 @@
+"""What can be judged as a function with a backward pass, whatever its arrays are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gradproof._adapters.foreign import framework_in
+from gradproof._adapters.numpy import Call
+from gradproof._algebra.backward import Backward, Cotangents, Repair, Slot
+
+
+class Subject(Protocol):
+    """A function at its inputs with a backward pass."""
+
+    @property
+    def outputs(self) -> tuple[Slot, ...]:
+        """The outputs that can be differentiated."""
+
+    def cotangents(self, number: int = 0) -> Cotangents:
+        """Random cotangents, each time the same for a number."""
+
+    def call(self, chosen: Cotangents, repair: Repair | None = None) -> Call:
+        """The function with cotangents as a cost, with its backward pass, or that mended, as the claim."""
+
+    def backward(self) -> Backward:
+        """The backward pass, for the laws."""
+
+    def second(self) -> "Subject | str":
+        """The backward pass as a function of inputs and cotangents; words where it cannot be differentiated."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What the user passed in.
+
+    Attributes:
+        function: the function.
+        inputs: its positional arguments.
+        keywords: its keyword arguments.
+        argnums: positions of the inputs to differentiate; None for the usual ones.
+        vjp: the user's own backward pass, if any.
+        twin: the function in float64, if any.
+        seed: of the cotangents.
+    """
+
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    argnums: Sequence[int] | None = None
+    vjp: Callable[..., Any] | None = None
+    twin: Callable[..., Any] | None = None
+    seed: int = 0
+
+    def opened(self) -> Subject:
+        """The same, taken apart.
+
+        Raises:
+            InputError: it cannot be checked.
+        """
+        given = self.function, self.inputs, self.keywords, self.argnums, self.vjp, self.twin, self.seed
+        if framework_in((list(self.inputs), dict(self.keywords))) == "torch":
+            from gradproof._adapters.pytorch.subject import tensor_subject
+
+            return tensor_subject(*given)
+        from gradproof._adapters.vjps import array_subject
+
+        return array_subject(*given)

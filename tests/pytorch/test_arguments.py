@@ -1,0 +1,169 @@
+"""What functions may take and return, and what is refused by name."""
+
+from typing import Any, NamedTuple
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+import gradproof as gp
+
+X = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+SPARSE = torch.eye(3, dtype=torch.float64).to_sparse()
+
+
+class Pair(NamedTuple):
+    u: Any
+    v: Any
+
+
+class Dirty(torch.autograd.Function):
+    """Doubles its input in place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.mark_dirty(x)
+        return x.mul_(2)
+
+    @staticmethod
+    def backward(ctx: Any, v: Any) -> Any:
+        return v * 2
+
+
+class Masked(torch.autograd.Function):
+    """Returns a mask that is not differentiable beside the result."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        mask = (x > 0).to(x.dtype)
+        ctx.mark_non_differentiable(mask)
+        ctx.save_for_backward(mask)
+        return x * mask, mask
+
+    @staticmethod
+    def backward(ctx: Any, v: Any, _: Any) -> Any:
+        return v * ctx.saved_tensors[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs", "options", "names"),
+    [
+        (lambda a, b: a * b.sin(), (X[:2], X[1:]), {}, ["inputs[0]", "inputs[1]"]),
+        (lambda a: a.exp(), (X[:1].expand(3, 4),), {}, ["inputs[0]"]),
+        (lambda a: a.exp(), (X[:, ::2],), {}, ["inputs[0]"]),
+        (lambda p: Pair(p.u.sin(), p.v * 2), (Pair(X, X + 1),), {}, ["inputs[0].u", "inputs[0].v"]),
+        (lambda a, *, inputs: a * inputs, (X,), {"kwargs": {"inputs": X + 1}}, ["inputs[0]", "inputs"]),
+        (lambda a: (a.argmax(), a.sin(), None, "x"), (X,), {}, ["inputs[0]"]),
+        (lambda a, s, n: a.sin() * n if s == "sin" else a, (X, "sin", torch.tensor(3)), {}, ["inputs[0]"]),
+        (lambda a, m, c: a * m * torch.as_tensor(c), (X, X > 0, X.numpy()), {}, ["inputs[0]"]),
+        (lambda a, parts: a * parts[0], (X, [0.5, 2]), {}, ["inputs[0]"]),
+        (lambda a: a.add_(1), (X.clone().requires_grad_(),), {}, ["inputs[0]"]),
+        (torch.sparse.mm, (SPARSE, X.clone().requires_grad_()), {}, ["inputs[1]"]),
+        (lambda a, b: a * b, (X, X + 1), {"argnums": [-1]}, ["inputs[1]"]),
+        (lambda a, b: a * b, (X, X), {"argnums": 0}, ["inputs[0]"]),
+        (Dirty.apply, (X,), {}, ["inputs[0]"]),
+        (Masked.apply, (X,), {}, ["inputs[0]"]),
+        (torch.nn.BatchNorm1d(4).double(), (X,), {}, ["inputs[0]"]),
+    ],
+)
+def test_what_is_taken(function: Any, inputs: Any, options: Any, names: list[str]) -> None:
+    before = X.clone()
+    report = gp.check_function(function, *inputs, **options)
+    assert report.verdict == "correct", str(report)
+    assert not report.findings
+    assert list(report.tensors) == names
+    assert torch.equal(X, before)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize(
+    ("function", "given", "match"),
+    [
+        (lambda x: x.to_dense(), lambda: SPARSE, r"inputs\[0\].*sparse_coo"),
+        (lambda x: x.to_sparse(), lambda: X, "output 0.*sparse_coo"),
+        (lambda x: x * 2, lambda: torch.masked.masked_tensor(X, X > 0), r"inputs\[0\].*masked"),
+        (lambda x: x * 2, lambda: torch.nested.nested_tensor([X, X]), r"inputs\[0\].*nested"),
+        (lambda x: x * 2, lambda: X.to("meta"), r"inputs\[0\].*meta"),
+        (lambda x: x.float(), lambda: X.to(torch.float8_e4m3fn), r"inputs\[0\].*float8"),
+        (lambda x: x.argmax(), lambda: X, "what it returns"),
+    ],
+)
+def test_what_is_refused_by_name(function: Any, given: Any, match: str) -> None:
+    with pytest.raises(gp.InputError, match=match):
+        gp.check_function(function, given())
+
+
+def doubled(backward: Any) -> Any:
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.total = torch.zeros_like(x)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            return backward(ctx, v)
+
+    return Doubled.apply
+
+
+@pytest.mark.parametrize("backward", [lambda ctx, v: 2 * v[:2], lambda ctx, v: (2 * v, v), lambda ctx, v: "none"])
+def test_gradients_of_no_form_that_fits(backward: Any) -> None:
+    report = gp.check_function(doubled(backward), X)
+    assert report.verdict == "wrong"
+    assert [f.cause for f in report.findings] == ["contract"], str(report)
+
+
+def test_what_the_function_raises_goes_through() -> None:
+    def fails(ctx: Any, v: Any) -> Any:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        gp.check_function(doubled(fails), X)
+    with pytest.raises(ZeroDivisionError):
+        gp.check_function(lambda x: 1 / 0, X)
+
+
+def test_a_buffer_that_backward_passes_add_to() -> None:
+    report = gp.check_function(doubled(lambda ctx, v: ctx.total.add_(2 * v).clone()), X)
+    assert [(f.cause, f.detail) for f in report.findings] == [("not-reentrant", "right once")], str(report)
+    assert "ctx.total" in report.findings[0].message
+
+
+def test_a_cotangent_read_with_the_strides_of_the_input() -> None:
+    class Strides(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return 2 * v.as_strided(x.shape, x.stride())
+
+    report = gp.check_function(Strides.apply, X)
+    assert {f.cause for f in report.findings} == {"layout"}, str(report)
+    assert report.verdict == "wrong"
+
+
+def test_checks_that_are_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADPROOF", "off")
+    assert gp.check_function(doubled(lambda ctx, v: 3 * v), X).verdict == "undecided"
+    assert gp.check_hessian(lambda p: p, X).verdict == "undecided"
+
+
+@pytest.mark.parametrize("budget", [5, 40, 200])
+def test_a_budget_that_runs_out(budget: int) -> None:
+    report = gp.check_function(lambda x: (x.sin(), x.exp()), X, budget=budget)
+    assert report.verdict != "wrong"
+    assert report.evaluations <= budget + 10
+
+
+@pytest.mark.parametrize("method", ["probe", "exhaustive", "classic"])
+def test_other_methods_try_no_laws(method: str) -> None:
+    report = gp.check_function(doubled(lambda ctx, v: v.mul_(2)), X, method=method)
+    assert not report.findings
+    assert report.verdict == ("undecided" if method == "classic" else "correct")
