@@ -7,7 +7,6 @@ from typing import Any
 from gradproof._check import is_made, judged, read_settings
 from gradproof._errors import InputError
 from gradproof._pipeline.options import read_patterns
-from gradproof._pipeline.origin import origin_of_backward
 from gradproof._records import Report
 
 DOING = "setting up the check of a function"
@@ -89,6 +88,8 @@ def check_function(
         from gradproof._functions.regimes import in_regimes
 
         report = in_regimes(passed, report, chosen, settings)
+    from gradproof._pipeline.origin import origin_of_backward  # loaded with the first check
+
     return replace(
         report, evaluations=settings.meter.count, seconds=settings.elapsed(), origin=origin_of_backward(function, vjp)
     )

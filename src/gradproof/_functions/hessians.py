@@ -6,7 +6,6 @@ from typing import Any
 
 from gradproof._check import is_made, judged, read_settings
 from gradproof._pipeline.options import read_options, read_patterns
-from gradproof._pipeline.origin import origin
 from gradproof._records import Finding, Place, Report
 
 
@@ -64,6 +63,8 @@ def check_hessian(
     report = judged(lambda: replace(found.call(), only=patterns[0], exclude=patterns[1]), settings)
     if not is_made():
         return report
+    from gradproof._pipeline.origin import origin  # loaded with the first check
+
     report = replace(report, origin=origin(grads, hessian if hvp is None else hvp))
     report = replace(report, findings=tuple(_second(f) for f in report.findings))
     if hessian is None and hvp is None:
