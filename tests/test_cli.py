@@ -104,7 +104,7 @@ def test_a_file_that_does_not_load_does_not_stop_the_others(tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["rum", "x.py"], "'rum' should be one of demo, run, causes, but is unknown. Did you mean run?"),
+        (["rum", "x.py"], "'rum' should be one of demo, run, plan, causes, but is unknown. Did you mean run?"),
         (["run", "--sed", "3"], "'--sed' should be one of --list, --strict, "),
         (["run", "--sed", "3"], "but is unknown. Did you mean --seed?"),
         (["run", "--sarf=x"], "Did you mean --sarif?"),
