@@ -165,3 +165,17 @@ def test_claim_where_the_cost_does_not_depend_on_the_tensor(size: float) -> None
     report = gp.check(lambda p: float(np.sum(np.cos(p["W"]))), {"W": A, "b": A + 0.1}, claim)
     assert report.tensors["b"].verdict in ("wrong", "undecided")
     assert size < 1e-9 or report.tensors["b"].verdict == "wrong"
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_a_zero_claim_on_a_kink_is_not_proven_by_steps_that_hide_the_kink(offset: float) -> None:
+    def cost(x: np.ndarray) -> float:
+        return float(np.sum(np.abs(x))) + offset
+
+    report = gp.check(cost, np.zeros(3), np.zeros(3))
+    assert report.verdict == "undecided"
+    assert "kink" in report.tensors["x"].reason
+    assert gp.check(cost, np.zeros(3), np.sign).verdict == "correct"  # judged beside the kink
+    assert gp.check(cost, np.zeros(3), np.zeros_like).verdict == "wrong"
+    flat = gp.check(lambda x: float(np.sum(np.maximum(np.abs(x) - 1.0, 0.0))) + offset, np.zeros(3), np.zeros(3))
+    assert flat.verdict == "correct"  # near a kink, and not on one

@@ -30,6 +30,8 @@ PATIENCE = 6
 KINK_MARGIN = 30.0
 #: Slope changes count this many times against a mismatch; those that noise may hide, this many times.
 KINK_PENALTY, HIDDEN_PENALTY = 5.0, 3.0
+#: Bars that are larger than this share of the slope changes around the point leave a slope of that size unseen.
+BURIED = 0.1
 #: Rounding of a claim in units of its precision, relative to the largest scale x gradient about: below it, a claim is
 #: noise of the user's own arithmetic.
 ROUNDING = 16.0
@@ -319,7 +321,10 @@ def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
         if k >= 3 and all(size <= bar + 2.0 * aim.floor for size, bar in zip(sizes, bars, strict=True)):
             if any(size > bar + 2.0 * aim.seen for size, bar in zip(sizes, bars, strict=True)):
                 return replace(result, status="undecided", reason="rounding")
-            return replace(result, status="correct")
+            # A central difference of |x| is 0 at 0 at every step, and says nothing of what the claim should be: steps
+            # were made smaller until noise hid the kink, and with it any slope of its size.
+            buried = _rms(bars) > BURIED * _rms([p.kink for p in probes]) > 0.0
+            return replace(result, status="undecided" if buried else "correct")
         return result
     if enough and relative_low(sure) > aim.wrong:
         return replace(result, status="wrong", low=sure)
