@@ -107,6 +107,7 @@ CASES: dict[str, tuple[Any, Any]] = {
     "complex matmul": (torch.matmul, lambda r: [r.complex(3, 4), r.complex(4, 2)]),
     "conj": (lambda z: z.conj(), lambda r: [r.complex(4)]),
     "real": (lambda z: z.real, lambda r: [r.complex(4)]),
+    "sgn": (torch.sgn, lambda r: [r(4)]),
     "polar": (lambda a, b: torch.polar(a.exp(), b), lambda r: [r(4), r(4)]),
     "in place": (lambda x: x.mul_(2).sin_(), lambda r: [r(3, 4)]),
     "in place inside": (lambda x: x.clone().add_(1).exp_(), lambda r: [r(3, 4)]),

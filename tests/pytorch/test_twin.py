@@ -75,3 +75,23 @@ def test_a_twin_that_is_another_function() -> None:
     assert not any("differs by" in note for note in near.notes)
     with pytest.raises(gp.InputError, match="twin"):
         gp.check_function(kernel(torch.float32, 1.0), x, w, twin=lambda x, w: (x @ w)[:2])
+
+
+@pytest.mark.parametrize(("wobble", "cause"), [(1e-7, None), (1e-2, "nondeterministic")])
+def test_sums_in_no_fixed_order(wobble: float, cause: str | None) -> None:
+    calls = [0]
+
+    class Racing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return torch.sin(x)
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            calls[0] += 1
+            return v * ctx.saved_tensors[0].cos() * (1.0 + wobble * (calls[0] % 5))
+
+    report = gp.check_function(Racing.apply, given(torch.float32)[0], twin=torch.sin)
+    assert (report.findings[0].cause if report.findings else None) == cause, str(report)
+    assert any("Identical calls" in note for note in report.notes) is (cause is None)

@@ -19,10 +19,14 @@ from gradproof._adapters.held import Kept
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Meter
 from gradproof._pipeline.point import claims_at
-from gradproof._records import Finding, Place
+from gradproof._records import Finding, Place, spacing
 
 #: Calls that differ by less than this, relative, differ by the order of summation.
 SUMMATION = 1e-12
+#: The same of claims in lower precision, in spacings of their format, and at most.
+SUMMATION_OWN, SUMMATION_MOST = 64.0, 1e-2
+#: Formats whose numbers are further apart than this are lower precision.
+LOWER = 1e-12
 #: Rounding of a gradient that is zero, relative to the largest element of the whole.
 ROUNDING = 1e-14
 #: Growth from call to call is the same within this share of it.
@@ -64,7 +68,10 @@ class Repeats:
         # Beside the whole gradient, what rounding leaves of a zero may be something else at each call.
         least = ROUNDING * max((largest(v) for v in self.calls[0].values.values()), default=0.0)
         others = (other for other in found[1:] if not largest(found[0] - other) <= least)
-        return max((relative(found[0], other) for other in others), default=0.0)
+        off = max((relative(found[0], other) for other in others), default=0.0)
+        own = spacing(self.calls[0].formats.get(name, "float64"))
+        rounding = min(SUMMATION_OWN * own, SUMMATION_MOST) if own > LOWER else 0.0
+        return off if off > rounding else 0.0
 
 
 def largest(values: NDArray[np.float64]) -> float:

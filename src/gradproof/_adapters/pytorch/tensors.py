@@ -42,6 +42,8 @@ def array_of(tensor: torch.Tensor) -> NDArray[Any]:
     plain = tensor.detach()
     if plain.is_conj() or plain.is_neg():
         plain = plain.resolve_conj().resolve_neg()
+    if torch._is_zerotensor(plain):  # stands for zeros without holding any
+        plain = torch.zeros(plain.shape, dtype=plain.dtype)
     if plain.device.type != "cpu":
         plain = plain.cpu()
     if plain.dtype is torch.bfloat16:
