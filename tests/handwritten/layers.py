@@ -333,7 +333,7 @@ LAYERS: dict[str, Layer] = {
             "dx with W^T": (("transposed", "unexplained", "wrong-cache"), (0,)),
             "dW transposed": (("transposed",), (1,)),
             "dW never computed": (("zero", "contract"), (1,)),
-            "dW cut off": (("clipped",), (1,)),
+            "dW cut off": (("clipped", "cotangent"), (1,)),
             "dW in bfloat16": (("precision",), (1,)),
             "dW rows rolled": (("permuted",), (1,)),
             "dW without the last tile": (("region",), (1,)),
@@ -391,7 +391,7 @@ LAYERS: dict[str, Layer] = {
         lambda seed: _normal(seed, (5, 4), (1,)),
         {
             "mean for sum": (("factor", "bias-reduction", "unbroadcast"), (1,)),
-            "not summed": (("unbroadcast", "contract"), (1,)),
+            "not summed": (("unbroadcast", "contract"), ()),
         },
     ),
     "sine and cosine": Layer(

@@ -9,7 +9,7 @@ that look at it.
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ class Foreign:
         notes: what a reader should know.
         draws: the operations that draw random numbers, by name.
         evaluations: cost evaluations made so far.
+        traced: whether the claim is what the framework's reverse mode says.
+        replayed: the claim with the random numbers of the forward pass in the place of those that the backward pass
+            draws; None where nothing is drawn or reverse mode is not asked.
     """
 
     structure: Structure
@@ -51,7 +54,8 @@ class Foreign:
     notes: tuple[str, ...] = ()
     draws: tuple[str, ...] = ()
     evaluations: int = 0
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    traced: bool = False
+    replayed: Callable[..., Any] | None = None
 
 
 def owner_of(value: Any) -> str:

@@ -244,6 +244,15 @@ class Session:
             self.kept.restore()
         return claims
 
+    def replayed(self, theta: NDArray[Any]) -> Claims | None:
+        """The claim with the forward pass's random numbers dealt again in the backward pass; None where none can be."""
+        foreign = self.call.foreign
+        if foreign is None or foreign.replayed is None:
+            return None
+        if self.frozen is not None:
+            self.frozen.restore()
+        return read_claims(self.caller.call(foreign.replayed, theta.copy()), self.caller.structure, self.tensors)
+
     def _cost_before(self, theta: NDArray[Any], *, native: bool) -> Any:
         if self.rows:
             return self.at_point(theta)

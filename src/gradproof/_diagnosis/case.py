@@ -94,6 +94,13 @@ class Laboratory(Protocol):
     def again(self) -> Mapping[str, NDArray[Any]] | None:
         """The claim once more at the same point; None where it cannot be computed."""
 
+    def replayed(self) -> Mapping[str, NDArray[Any]] | None:
+        """The claim with the random numbers of the forward pass in place of those that the backward pass draws."""
+
+    @property
+    def traced(self) -> bool:
+        """Whether the claim is computed by a framework's reverse mode."""
+
 
 @dataclass(frozen=True)
 class Explanation:

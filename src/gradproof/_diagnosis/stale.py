@@ -45,6 +45,13 @@ def explain(case: Case) -> Sequence[Explanation]:
         names = case.names([s.index for s in case.open])
         subject = gradient_of(names, len(case.open)).rsplit(" ", 1)[0]
         message = f"{subject} {verb(len(case.open), 'does', 'do')} not react to the parameters, but the cost does."
+        if case.lab.traced and len(case.tensors) == 1:
+            # What reverse mode computes anew at each call is not of an earlier one.
+            fix = "Multiply by the derivative of the function where it was evaluated: it is left out, or a constant."
+            left = Explanation(
+                "activation-derivative", (0,), message, fix, detail="missing", rank=2.0, also=("other-loss", "stale")
+            )
+            return [left]
         fix = (
             "Compute everything anew from the parameters of each call: this gradient is that of an earlier call, or of "
             "a cost that is linear in them."

@@ -22,6 +22,7 @@ from gradproof._diagnosis import (
     passes,
     permuted,
     precision,
+    redrawn,
     regime,
     region,
     regulariser,
@@ -45,6 +46,7 @@ Cause = Callable[[Case], Sequence[Explanation]]
 STAGES: tuple[tuple[Cause, ...], ...] = (
     (aliasing.explain,),
     (zero.explain, bias_reduction.totals),
+    (redrawn.explain,),
     (dropout.explain, configuration.explain_factor, clipped.explain),
     (terms.explain,),
     (

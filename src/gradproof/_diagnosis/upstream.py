@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.layers import Layer
 
+#: How the inputs of functions are called.
+INPUT = "inputs["
 #: What else would spoil everything below a layer.
 INTO_A_LAYER = ("activation-derivative", "transposed", "dropout", "missing-path", "early-update", "wrong-cache")
 AT_THE_OUTPUT = ("other-loss", "missing-path", "activation-derivative", "stale")
@@ -16,6 +18,8 @@ AT_THE_OUTPUT = ("other-loss", "missing-path", "activation-derivative", "stale")
 
 def explain(case: Case) -> Sequence[Explanation]:
     """The layer at which everything goes wrong, if one fits the pattern of wrong layers."""
+    if any(tensor.name.startswith(INPUT) for tensor in case.tensors):
+        return []  # the inputs of one function stand beside one another, and not above
     layers = [layer for layer in case.layers if layer.weights or layer.biases]
     if sum(len(layer.tensors) > 1 or layer.key[-1:].isdigit() for layer in layers) < 2:
         return []  # names that tell of no layers tell of no order either
@@ -28,7 +32,7 @@ def explain(case: Case) -> Sequence[Explanation]:
     top = last == len(layers) - 1
     name = f"layer {layers[last].key}" if layers[last].key.isdigit() else case.names(layers[last].tensors)
     where = "at the output" if top else f"at {name}"
-    below = "all gradients from there down are wrong" if last else "its gradients are wrong"
+    below = "all gradients from there down are wrong" if last else "the gradients there are wrong"
     message = f"The fault enters {where}: {below}, everything above is right."
     if top:
         message = (

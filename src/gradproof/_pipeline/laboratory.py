@@ -196,6 +196,26 @@ class Bench:
         there = self.visit()
         return None if there is None else there.claims
 
+    def replayed(self) -> Mapping[str, NDArray[Any]] | None:
+        """The claim with the forward pass's random numbers in the backward pass; None where there are none."""
+        session = self.work.session
+        self.work.meter.afford(1)
+        try:
+            found = session.replayed(self.theta)
+        except BudgetExhaustedError:
+            raise
+        except Exception:  # numbers of another moment need not fit
+            return None
+        if found is not None:
+            self.work.meter.spend(1)
+        return None if found is None else shaped(session, found)
+
+    @property
+    def traced(self) -> bool:
+        """Whether the claim is computed by a framework's reverse mode."""
+        foreign = self.work.session.call.foreign
+        return foreign is not None and foreign.traced
+
     def _elsewhere(self, data: tuple[Any, ...] | None, options: Mapping[str, Any] | None) -> Session:
         session = self.work.session
         caller = session.caller

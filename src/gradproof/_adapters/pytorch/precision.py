@@ -7,7 +7,7 @@ that something needs it.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -27,14 +27,17 @@ class Widening(TorchDispatchMode):
     Attributes:
         lower: whether any operation had to be given wider numbers.
         drawn: the names of the operations that drew random numbers, in their order.
+        numbers: what they drew, where it is to be kept.
     """
 
-    def __init__(self, *, widen: bool = True, where: Any = None) -> None:
+    def __init__(self, *, widen: bool = True, where: Any = None, keep: bool = False) -> None:
         super().__init__()
         self.lower = False
         self.drawn: dict[str, None] = {}
+        self.numbers: list[torch.Tensor] = []
         self._widen = widen
         self._where = where
+        self._keep = keep
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -46,6 +49,13 @@ class Widening(TorchDispatchMode):
         kwargs = kwargs or {}
         if DRAWS in func.tags:
             self.drawn[(self._where() if self._where else "") + func.name().replace("::", ".")] = None
+            found = self._run(func, args, kwargs)
+            flat = (found if isinstance(found, tuple | list) else (found,)) if self._keep else ()
+            self.numbers += [part.detach().clone() for part in flat if isinstance(part, torch.Tensor)]
+            return found
+        return self._run(func, args, kwargs)
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         if not self._widen:
             return func(*args, **kwargs)
         written = _written(func)
@@ -63,6 +73,14 @@ class Widening(TorchDispatchMode):
             self.lower = True
             return wider(value)
         return tree_map(self._wide, value) if isinstance(value, list | tuple) else value
+
+
+def same_numbers(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
+    """Whether two runs in different precision drew the same random numbers, but for rounding."""
+    if len(one) != len(other):
+        return False
+    pairs = zip(one, other, strict=True)
+    return all(a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=1e-2, atol=1e-2) for a, b in pairs)
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map
 
 from gradproof._adapters.foreign import Flat
 from gradproof._adapters.pytorch.precision import Widening, double, widened
+from gradproof._adapters.pytorch.replaying import Replaying
 from gradproof._adapters.pytorch.state import Behind
 from gradproof._adapters.pytorch.target import Target
 from gradproof._adapters.pytorch.tensors import HELD, LOWER, array_of, moved_array, tensor_of
@@ -111,6 +112,16 @@ class Runner:
         with self.behind.after_call(), torch.enable_grad(), self.around(native=native):
             tensors = [t.detach().requires_grad_() for t in self.tensors(arrays, native=native)]
             return self.reached(self.target(tensors, self.given(args, native=native), options), tensors)
+
+    def replayed(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Flat:
+        """The same with the random numbers of the forward pass in the place of those that the backward pass draws."""
+        native = self.natively(arrays)
+        mode = Replaying()
+        with self.behind.after_call(), torch.enable_grad(), self.around(native=native), mode:
+            tensors = [t.detach().requires_grad_() for t in self.tensors(arrays, native=native)]
+            returned = self.target(tensors, self.given(args, native=native), options)
+            mode.again = True
+            return self.reached(returned, tensors)
 
     def reached(self, returned: Any, tensors: Sequence[torch.Tensor]) -> Flat:
         """What reverse mode says of a returned cost's gradient in tensors."""

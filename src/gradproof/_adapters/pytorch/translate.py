@@ -13,7 +13,7 @@ import torch
 
 from gradproof._adapters.foreign import Flat, Foreign
 from gradproof._adapters.pytorch.drawing import Whereabouts
-from gradproof._adapters.pytorch.precision import Widening, double
+from gradproof._adapters.pytorch.precision import Widening, double, same_numbers
 from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, plain
 from gradproof._adapters.pytorch.state import Behind, modules_in, sources
 from gradproof._adapters.pytorch.target import Plain, Target
@@ -126,7 +126,7 @@ def settled(runner: Runner, structure: Structure, wanted: Wanted) -> Settled:
 def _settled(runner: Runner, structure: Structure, wanted: Wanted, random: Snapshot) -> Settled:
     arrays = [leaf.value for leaf in structure.leaves]
     with Whereabouts(runner.behind.modules) as where:
-        mode = Widening(widen=False, where=where)
+        mode = Widening(widen=False, where=where, keep=True)
         own = _graphed(runner, arrays, wanted, mode, random)
     runner = own.runner
     random.restore()
@@ -134,7 +134,7 @@ def _settled(runner: Runner, structure: Structure, wanted: Wanted, random: Snaps
     if not runner.lower:
         return Settled(runner, native=False, twin=False, notes=(), draws=draws, evaluations=1)
     wide = [a.astype("complex128" if a.dtype.kind == "c" else "float64") for a in arrays]
-    watching = Widening()
+    watching = Widening(keep=True)
     try:
         with double(watching):
             found = runner.cost(wide, *wanted.args, **wanted.options)
@@ -143,7 +143,10 @@ def _settled(runner: Runner, structure: Structure, wanted: Wanted, random: Snaps
         notes = (f"The cost cannot be evaluated in float64 ({type(error).__name__}); it was in its own precision.",)
         return Settled(replace(runner, only=True), native=True, twin=False, notes=notes, draws=draws, evaluations=2)
     alike = abs(value - own.cost) <= ANOTHER * max(abs(value), abs(own.cost))
-    if not alike and not draws:
+    if draws:
+        # Close costs do not make a mask the same one.
+        alike = same_numbers(mode.numbers, watching.numbers)
+    elif not alike:
         notes = ("In float64 the cost is another function than in its own precision; it was evaluated in that.",)
         return Settled(replace(runner, only=True), native=True, twin=False, notes=notes, draws=draws, evaluations=2)
     said = "Random numbers differ between precisions: the gradient was judged in float64 alone."
@@ -168,6 +171,7 @@ def _graphed(runner: Runner, arrays: Sequence[Any], wanted: Wanted, mode: Wideni
         random.restore()
         runner = replace(runner, graph=True)
         mode.drawn.clear()
+        mode.numbers.clear()
         with mode:
             found = runner.cost(arrays, *wanted.args, **wanted.options)
     value = found[0] if runner.paired and isinstance(found, tuple) else found
@@ -196,6 +200,7 @@ def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target |
     foreign = Foreign(
         structure.listed(), tuple(sources(roots, devices)), lambda: runner.behind.protected(runner.likes),
         callable(grads), found.native, found.twin, found.notes, found.draws, found.evaluations,
+        traced=wanted.grads is None, replayed=runner.replayed if wanted.grads is None and found.draws else None,
     )  # fmt: skip
     return Translated(cost, wanted.params, grads, foreign, wanted.args)
 
