@@ -40,6 +40,7 @@ class Foreign:
         notes: what a reader should know.
         draws: the operations that draw random numbers, by name.
         evaluations: cost evaluations made so far.
+        resident: makes a call on tensors, chosen by name, that stay where they are; None where they became arrays.
     """
 
     structure: Structure
@@ -52,6 +53,7 @@ class Foreign:
     draws: tuple[str, ...] = ()
     evaluations: int = 0
     aliases: Mapping[str, str] = field(default_factory=dict)
+    resident: Callable[[Callable[[str], bool]], Any] | None = None
 
 
 def owner_of(value: Any) -> str:

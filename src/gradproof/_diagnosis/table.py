@@ -41,8 +41,10 @@ from gradproof._diagnosis.case import Case, Explanation
 
 Cause = Callable[[Case], Sequence[Explanation]]
 
-#: Stages of causes.
-STAGES: tuple[tuple[Cause, ...], ...] = (
+#: Causes in stages.
+Stages = tuple[tuple[Cause, ...], ...]
+
+STAGES: Stages = (
     (aliasing.explain,),
     (zero.explain, bias_reduction.totals),
     (dropout.explain, configuration.explain_factor, clipped.explain),
@@ -74,6 +76,15 @@ STAGES: tuple[tuple[Cause, ...], ...] = (
     (regime.explain,),
     (precision.explain,),
     (upstream.explain,),
+    (region.explain,),
+    (unexplained.explain,),
+)
+
+#: What can be said of wrong tensors of which only they themselves are at hand, as of a model that lives elsewhere.
+ALONE: Stages = (
+    (zero.explain,),
+    (factor.explain, regulariser.explain, transposed.explain, permuted.explain),
+    (region.explain_few,),
     (region.explain,),
     (unexplained.explain,),
 )

@@ -7,14 +7,14 @@ that something needs it.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+import torch
 from gradproof._adapters.pytorch.tensors import LOWER, wider
 
 #: Marks operations that draw random numbers.
@@ -84,13 +84,14 @@ def widened(value: Any) -> Any:
 
 
 @contextmanager
-def double(mode: TorchDispatchMode | None = None) -> Iterator[None]:
+def double(mode: TorchDispatchMode | None = None, devices: Iterable[str] = ("cpu",)) -> Iterator[None]:
     """Constants made inside are float64, autocast is off, and a mode looks after the rest where one is needed."""
     before = torch.get_default_dtype()
     with ExitStack() as stack:
         torch.set_default_dtype(torch.float64)
         stack.callback(torch.set_default_dtype, before)
-        stack.enter_context(torch.autocast("cpu", enabled=False))
+        for device in devices:
+            stack.enter_context(torch.autocast(device, enabled=False))
         if mode is not None:
             stack.enter_context(mode)
         yield

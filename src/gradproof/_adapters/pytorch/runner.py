@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils._pytree import tree_map
 
+import torch
 from gradproof._adapters.foreign import Flat
 from gradproof._adapters.pytorch.precision import Widening, double, widened
 from gradproof._adapters.pytorch.state import Behind
@@ -68,7 +68,12 @@ class Runner:
         """What has to hold while the user's code runs."""
         if native or not self.lower:
             return nullcontext()
-        return double(Widening() if self.mode else None)
+        return self.doubled()
+
+    def doubled(self, mode: Widening | None = None) -> AbstractContextManager[Any]:
+        """Double precision throughout, on every device in use."""
+        watching = mode or (Widening() if self.mode else None)
+        return double(watching, {"cpu", *(t.device.type for t in self.likes)})
 
     def tensors(self, arrays: Sequence[NDArray[Any]], *, native: bool) -> list[torch.Tensor]:
         """The engine's arrays as tensors."""

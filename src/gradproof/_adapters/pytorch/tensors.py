@@ -8,9 +8,9 @@ it. What has no plain numbers in the processor's memory is refused by name.
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+import torch
 from gradproof._errors import InputError
 from gradproof._records import BFloat16
 
