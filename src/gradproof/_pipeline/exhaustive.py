@@ -18,9 +18,10 @@ from gradproof._pipeline.edges import Work
 from gradproof._pipeline.evidence import known, points_of, traced
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, prepare, stand_still
-from gradproof._pipeline.probing import OTHER_NUMBERS, REASONS
+from gradproof._pipeline.probing import OTHER_NUMBERS
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, looked_at, nothing
+from gradproof._pipeline.tensors import REASONS
 from gradproof._records import (
     Components,
     Difference,

@@ -103,14 +103,15 @@ def claims_at(
 
 def aims(session: Session, claims: Claims, options: Options) -> list[Aim]:
     """What each tensor's verdict is held against."""
-    found = []
-    for tensor in session.tensors:
-        claimed = claims.formats.get(tensor.name, "float64")
-        tolerance = options.tolerance_of(tensor.name, claimed)
-        fine = spacing(claimed) < 1e-15
-        aim = min(AIM, tolerance) if fine else tolerance / 10.0
-        found.append(Aim(tolerance, tolerance * WRONG_SHARE if fine else tolerance, aim))
-    return found
+    return [aim_of(t.name, claims.formats.get(t.name, "float64"), options) for t in session.tensors]
+
+
+def aim_of(name: str, claimed: str, options: Options) -> Aim:
+    """What one tensor's verdict is held against, given the format of its claim."""
+    tolerance = options.tolerance_of(name, claimed)
+    fine = spacing(claimed) < 1e-15
+    aim = min(AIM, tolerance) if fine else tolerance / 10.0
+    return Aim(tolerance, tolerance * WRONG_SHARE if fine else tolerance, aim)
 
 
 def prepare(
@@ -135,14 +136,21 @@ def prepare(
     roundoff = [spacing(claims.formats.get(t.name, "float64")) / 2.0 for t in session.tensors]
     aim = aims(session, claims, options)
     known = tuple(Claimed(problem.stats(i), aim[i], roundoff[i]) for i in range(len(session.tensors)))
+    return Place0(
+        Reference(evaluator, noise_at(evaluator, known, cost, still.spread, options)), claims, known, held, theta
+    )
+
+
+def noise_at(evaluator: Evaluator, known: Sequence[Claimed], cost: Any, spread: float, options: Options) -> Noise:
+    """The cost's noise at a point, at least how far evaluations at one point differ."""
     parts = part_of_pilot(known)
-    still_air = Noise(0.0, problem.epsilon, 1.0, cost)
     # The first numbers of the probes serve for the pilot as well, which looks at high differences and not at slopes.
     seed = Seeds(options.seed + 1).first(1)[0]
+    still_air = Noise(0.0, evaluator.problem.epsilon, 1.0, cost)
     noise = take_pilot(evaluator, parts, seed, cost) if parts else still_air
-    if still.spread > noise.sigma:
-        noise = replace(noise, sigma=still.spread, step=_noisy_step(still.spread, float(cost), noise.step))
-    return Place0(Reference(evaluator, noise), claims, known, held, theta)
+    if spread > noise.sigma:
+        noise = replace(noise, sigma=spread, step=_noisy_step(spread, float(cost), noise.step))
+    return noise
 
 
 def _noisy_step(spread: float, cost: float, step: float) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +18,12 @@ from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, looked_at, nothing
+from gradproof._pipeline.tensors import REASONS, ZERO, Own, Seen, absolute, tensor_report
 from gradproof._pipeline.ties import illegal_choices
 from gradproof._pipeline.vacuous import hiding
-from gradproof._records import Difference, Evidence, Finding, Place, Tensor, TensorReport, Verdict, in_format, spacing
-from gradproof._verdict.judge import ROUNDING, Judge, Outcome, Seeds, default_scales, relative_high, relative_low
-from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed, Settlement, combined, equalised, settle
+from gradproof._records import Evidence, Finding, Place, Tensor, TensorReport, Verdict, in_format, spacing
+from gradproof._verdict.judge import Judge, Outcome, Seeds, default_scales
+from gradproof._verdict.settle import Settlement, combined, equalised, settle
 
 #: Extended precision is used where its noise is at least this many times finer.
 FINER = 16.0
@@ -41,41 +42,6 @@ NEIGHBOURS, NEARBY, SAME_MISTAKE = 3, 1e-3, 0.9
 
 #: Why a gradient cannot be judged that was computed before the randomness was frozen.
 OTHER_NUMBERS = "the claimed gradient was computed under other random numbers; pass a function as grads"
-#: What is said of a tensor whose claim and reference are next to zero, and which rounding is meant as a rule.
-ZERO, ROUNDED = "claim and reference are both zero to the", "cost's own rounding"
-
-
-@dataclass(frozen=True)
-class Own:
-    """A claim in the user's own precision beside the one in float64.
-
-    Attributes:
-        off: how far apart they are, relative.
-        tolerance: how far they may be.
-        rounded: whether the difference is another one at neighbouring points.
-    """
-
-    off: float
-    tolerance: float
-    rounded: bool = False
-
-
-#: Parameters rounded to numbers further apart than this cannot be moved by little enough to tell a kink.
-COARSE = 1e-4
-TOO_COARSE = (
-    "the numbers of its own format lie too far apart to tell; give a float64 reference (twin=) where there is one"
-)
-
-REASONS = {
-    "kink": "kinks of the cost lie too close to this point",
-    "noise": "the cost's rounding hides the rest",
-    "jump": "the cost jumps at or next to this point",
-    "scale": "the mismatch depends on the step's scale",
-    "rounding": "claim and reference differ by no more than the rounding of such a claim",
-    "domain": "the cost cannot be evaluated on both sides of this point",
-    "budget": "the budget ran out",
-    "staircase": "the cost is a staircase here: flat or rising, as its steps are looked at closely or from afar",
-}
 
 
 def probing(session: Session, options: Options, meter: Meter, spread: Mapper | None) -> Found:
@@ -116,13 +82,16 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         from gradproof._pipeline.nonfinite import told_apart  # only a claim that is not finite pays for it
 
         findings = told_apart(work, findings)
+    noise, grain = place.reference.noise, place.reference.evaluator.problem.grain
     tensors = [
-        _report(t, place, i, outcomes.get(i), reasons.get(i, ""), findings, native.get(i))
+        tensor_report(
+            t, Seen(place.claimed[i], noise, outcomes.get(i), reasons.get(i, ""), grain), findings, native.get(i)
+        )
         for i, t in enumerate(work.session.tensors)
     ]
     work.notes += [f"{t.name}: {t.reason}." for t in tensors if t.verdict is Verdict.CORRECT and ZERO in t.reason]
     sizes = {i: float(np.linalg.norm(claims.values[work.session.tensors[i].name])) for i in edges.domain}
-    found = Found(tensors, [_absolute(known, outcomes.get(i), sizes.get(i)) for i, known in enumerate(place.claimed)])
+    found = Found(tensors, [absolute(known, outcomes.get(i), sizes.get(i)) for i, known in enumerate(place.claimed)])
     found.findings = findings
     if options.method == "auto":
         found.findings += _hidden(work, tensors)
@@ -352,99 +321,6 @@ def _beside_natively(work: Work, names: Mapping[int, str], number: int) -> dict[
         for i, name in names.items()
         if name in mine.values and name in wide.values
     }
-
-
-def _report(
-    tensor: Tensor,
-    place: Place0,
-    i: int,
-    outcome: Outcome | None,
-    remark: str,
-    findings: Sequence[Finding],
-    native: Own | None,
-) -> TensorReport:
-    claimed, noise = place.claimed[i], place.reference.noise
-    broken = [f for f in findings if tensor.name in f.tensors and f.severity == "error"]
-    tolerance, elements = claimed.aim.tolerance, _elements(tensor)
-    if outcome is None or broken:
-        reason = _reason(broken[0]) if broken else "nothing is claimed for it"
-        known = Difference(1.0, 0.0, 1.0) if outcome is None else _difference(claimed, outcome)
-        return TensorReport(tensor.name, tensor.shape, Verdict.WRONG, known, reason, tolerance, elements)
-    verdict = Verdict(outcome.status)
-    difference = _difference(claimed, outcome)
-    reason = remark
-    if verdict is Verdict.UNDECIDED and not reason:
-        reach = f"; errors above {difference.high:.1e} would have been seen" if difference.high < 1.0 else ""
-        coarse = outcome.reason == "kink" and place.reference.evaluator.problem.grain > COARSE
-        reason = (TOO_COARSE if coarse else REASONS.get(outcome.reason, outcome.reason)) + reach
-        if outcome.absolute and outcome.reason == "noise":
-            reason = f"the cost changes by no more than its last bits when {tensor.name} does{_reach(claimed, outcome)}"
-    if verdict is Verdict.CORRECT and not reason and claimed.stats.moving and _is_zero(claimed, outcome):
-        own = ROUNDING * UNIT_ROUNDOFF * abs(float(noise.cost))
-        seen = claimed.stats.scale * claimed.stats.claim > own
-        reason = f"{ZERO} {'rounding of such claims' if seen else ROUNDED}{_reach(claimed, outcome)}"
-        if noise.constant and math.isfinite(noise.ceiling):
-            reason += "; further off the cost jumps"
-    if native is not None and verdict is not Verdict.WRONG:
-        off, allowed = native.off, native.tolerance
-        if native.rounded and off > allowed:
-            reason = f"in its own precision the claim differs by {off:.1e}, another amount at each point: rounding"
-            verdict = Verdict.UNDECIDED
-        elif off - difference.high > allowed:
-            verdict = Verdict.WRONG
-            reason = f"in its own precision the claim differs by {off:.1e} from its float64 version, which is right"
-            difference = Difference(off, off - difference.high, min(1.0, off + difference.high))
-        elif off + difference.high > allowed:
-            verdict, reason = Verdict.UNDECIDED, f"in its own precision the claim differs by {off:.1e}"
-    return TensorReport(tensor.name, tensor.shape, verdict, difference, reason, tolerance, elements)
-
-
-def _reason(finding: Finding) -> str:
-    """The finding in few words; those about the form of a claim are about one tensor and short."""
-    if finding.cause == "contract":
-        return finding.message
-    return f"{finding.cause}: {finding.detail}" if finding.detail else finding.cause
-
-
-def _reach(claimed: Claimed, outcome: Outcome) -> str:
-    """What norm of a gradient next to zero may have gone unseen."""
-    size = outcome.high + claimed.stats.claim
-    return f"; a gradient with a norm below {size:.1e} would not be seen" if math.isfinite(size) and size else ""
-
-
-def _is_zero(claimed: Claimed, outcome: Outcome) -> bool:
-    return claimed.stats.claim == 0.0 or outcome.absolute
-
-
-def _difference(claimed: Claimed, outcome: Outcome) -> Difference:
-    """Outcomes are in units of the claim's norm; where that is next to zero, only zero itself is known."""
-    if outcome.status == "correct" and outcome.estimate == 0.0 and outcome.high == 0.0:
-        return Difference(0.0, 0.0, 0.0)
-    if claimed.stats.claim == 0.0 and outcome.absolute:
-        if outcome.status == "correct" and outcome.estimate == 0.0:  # not one evaluation differed by a single bit
-            return Difference(0.0, 0.0, 0.0)
-        wrong = outcome.status == "wrong"
-        return Difference(1.0 if wrong else 0.0, 1.0 if wrong else 0.0, 1.0)
-    claim = claimed.stats.claim if outcome.absolute else 1.0
-    low, high = relative_low(outcome.low, claim), relative_high(outcome.high, claim)
-    estimate = outcome.estimate / (claim + outcome.reference) if math.isfinite(outcome.estimate) else high
-    return Difference(min(max(estimate, low), high), low, high)
-
-
-def _absolute(
-    claimed: Claimed, outcome: Outcome | None, size: float | None
-) -> tuple[float, float, float, float, float]:
-    """Bounds on a mismatch and the norms beside it, in units of the gradient."""
-    norm = claimed.stats.claim if size is None else size
-    if outcome is None:
-        return 0.0, math.inf, math.nan, norm, norm
-    unit = 1.0 if outcome.absolute or not norm else norm
-    estimate = outcome.estimate * unit
-    return outcome.low * unit, outcome.high * unit, estimate, norm, outcome.reference * unit
-
-
-def _elements(tensor: Tensor) -> int:
-    return tensor.size // 2 if tensor.complex else tensor.size
 
 
 def _end(work: Work, found: Found) -> None:
