@@ -12,7 +12,7 @@ from typing import Any
 
 from gradproof import _guard
 from gradproof._adapters.batch import read_batch
-from gradproof._adapters.numpy import Call, Session, open_session
+from gradproof._adapters.numpy import Call, Session, chosen_names, open_session
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter, load_by_path, loaded_by_path, mapper
@@ -112,7 +112,7 @@ def check(
         read_terms(terms),
     )  # fmt: skip
     as_passed = () if data is None else data if isinstance(data, tuple | list) else (data,)
-    report = judged(lambda: in_numpy(call, as_passed), settings)
+    report = judged(lambda: in_numpy(call, as_passed, settings.options.method), settings)
     from gradproof._pipeline.origin import origin  # loaded with the first check, like the settings
 
     return replace(report, origin=origin(cost, grads))
@@ -193,6 +193,11 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
         return not_made(chosen, "Nothing was checked: the environment variable GRADPROOF is off.", unanswered())
     _guard.demand_no_training()
     call, note = _as_it_is_checked(opened(), chosen)
+    if call.foreign is not None and call.foreign.resident is not None:
+        with settings.told:
+            found = _where_it_lives(call, chosen, meter)
+            answers = checklist(found, chosen, meter)
+        return report_of(found, chosen, meter.count, time.perf_counter() - began, answers)
     session = open_session(call)
     if isinstance(chosen.tolerance, Mapping):
         from gradproof._adapters.patterns import demand_matches  # hardly any check has patterns
@@ -241,6 +246,17 @@ def refused(call: Call, settings: Settings, reason: str, findings: Sequence[Find
     _guard.demand_no_training()
     found = nothing(open_session(call), settings.options, reason, findings)
     return report_of(found, settings.options, settings.meter.count, settings.elapsed(), unanswered())
+
+
+def _where_it_lives(call: Call, chosen: Options, meter: Meter) -> Found:
+    """What a check finds of tensors that stay where they are."""
+    from gradproof._pipeline.resident import resident  # loaded for those alone
+
+    assert call.foreign is not None
+    assert call.foreign.resident is not None
+    names = call.foreign.structure.names
+    wanted = chosen_names(names, call)
+    return resident(call.foreign.resident(wanted.__contains__), chosen, meter)
 
 
 def _found(session: Session, chosen: Options, meter: Meter, spread: Mapper | None) -> Found:

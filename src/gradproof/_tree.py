@@ -85,6 +85,11 @@ class Structure:
         """The same leaves in a plain list."""
         return dataclasses.replace(self, _build=_List(tuple((i, next) for i in range(len(self.leaves)))), statics=())
 
+    def holding(self, values: Sequence[Any]) -> "Structure":
+        """The same nesting with other values for its leaves, in order."""
+        leaves = [dataclasses.replace(leaf, value=value) for leaf, value in zip(self.leaves, values, strict=True)]
+        return dataclasses.replace(self, leaves=tuple(leaves))
+
     def renamed(self, names: Sequence[str]) -> "Structure":
         """The same nesting with other names for its leaves, in order."""
         leaves = [dataclasses.replace(leaf, name=name) for leaf, name in zip(self.leaves, names, strict=True)]

@@ -102,12 +102,7 @@ def _paired(
     pairing = pair(structure.names, [*entries, *others])
     _refuse_integers(structure, [name for name in pairing.extra if name in entries])
     if not pairing.pairs and structure.names:
-        raise InputError.of(
-            "pairing the claimed gradient with the parameters", "`grads`",
-            f"a nesting with the names {_names(structure.names)}", f"one with {_names(list(entries))}",
-            "Return the gradient in the same nesting as the parameters (W1 or dW1 for W1); "
-            "for a flat vector use gradproof.from_vector(vector, like=params).",
-        )  # fmt: skip
+        raise refused_pairing(structure.names, list(entries))
     values: dict[str, NDArray[np.float64]] = {}
     formats: dict[str, str] = {}
     misshapen: dict[str, NDArray[Any]] = {}
@@ -135,6 +130,15 @@ def _paired(
     of = {partner: name for name, partner in pairing.pairs.items()}
     pairs = tuple((of[a], of[b]) for a, b in shared(leaves) if a in of and b in of)
     return Claims(values, formats, tuple(findings), tuple(notes), misshapen, pairs, of)
+
+
+def refused_pairing(names: Sequence[str], claimed: Sequence[str]) -> InputError:
+    """The error where nothing of a claim can be paired with a parameter."""
+    return InputError.of(
+        "pairing the claimed gradient with the parameters", "`grads`", f"a nesting with the names {_names(names)}",
+        f"one with {_names(claimed)}", "Return the gradient in the same nesting as the parameters (W1 or dW1 for W1); "
+        "for a flat vector use gradproof.from_vector(vector, like=params).",
+    )  # fmt: skip
 
 
 def _opaque(value: Any) -> bool:

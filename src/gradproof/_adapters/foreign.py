@@ -43,6 +43,7 @@ class Foreign:
         traced: whether the claim is what the framework's reverse mode says.
         replayed: the claim with the random numbers of the forward pass in the place of those that the backward pass
             draws; None where nothing is drawn or reverse mode is not asked.
+        resident: makes a call on tensors, chosen by name, that stay where they are; None where they became arrays.
     """
 
     structure: Structure
@@ -56,6 +57,7 @@ class Foreign:
     evaluations: int = 0
     traced: bool = False
     replayed: Callable[..., Any] | None = None
+    resident: Callable[[Callable[[str], bool]], Any] | None = None
 
 
 def owner_of(value: Any) -> str:

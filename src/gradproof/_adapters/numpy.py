@@ -349,11 +349,7 @@ def open_session(call: Call) -> Session:
         offset += tensor.size
         tensors.append(tensor)
         moved.append(tensor)
-    if not tensors and structure.leaves:
-        raise InputError.of(
-            "choosing what to check", "the names left by `only` and `exclude`", f"some of {_list(structure.names)}",
-            "none", "Mend the patterns.",
-        )  # fmt: skip
+    chosen_names(structure.names, call)
     caller = Caller(
         call.cost, structure, tuple(moved), call.args, call.options, live, call.has_aux or call.grads is True
     )
@@ -366,6 +362,21 @@ def open_session(call: Call) -> Session:
     computed = call.grads is True or callable(call.grads)
     given = None if computed else read_claims(call.grads, structure, tensors)
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
+
+
+def chosen_names(names: Sequence[str], call: Call) -> set[str]:
+    """The names that are left by the patterns.
+
+    Raises:
+        InputError: none is.
+    """
+    found = {name for name in names if _chosen(name, call)}
+    if names and not found:
+        raise InputError.of(
+            "choosing what to check", "the names left by `only` and `exclude`", f"some of {_list(names)}",
+            "none", "Mend the patterns.",
+        )  # fmt: skip
+    return found
 
 
 def _chosen(name: str, call: Call) -> bool:

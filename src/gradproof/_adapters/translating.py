@@ -13,18 +13,20 @@ from gradproof._adapters.numpy import Call
 from gradproof._adapters.user import argument_name
 
 
-def in_numpy(call: Call, data: Sequence[Any]) -> Call:
+def in_numpy(call: Call, data: Sequence[Any], method: str = "auto") -> Call:
     """The same call with functions of NumPy arrays.
 
     Args:
         call: what the user passed in, with data as NumPy arrays among its arguments.
         data: the data as they were passed.
+        method: of the check.
 
     Raises:
         InputError: a tensor cannot be moved.
     """
     if call.foreign is not None or framework_in(call.params) != "torch":
         return call
+    from gradproof._adapters.pytorch.residing import Asked
     from gradproof._adapters.pytorch.translate import Wanted, translated
 
     cost: Any = call.cost
@@ -33,8 +35,9 @@ def in_numpy(call: Call, data: Sequence[Any]) -> Call:
     formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)
     root = argument_name(cost) or "params"
     found = translated(
-        Wanted(cost, call.params, call.grads, call.args, call.options or {}, call.has_aux, formats), root
-    )
+        Wanted(cost, call.params, call.grads, call.args, call.options or {}, call.has_aux, formats), root,
+        Asked(method), data,
+    )  # fmt: skip
     return replace(call, cost=found.cost, grads=found.grads, foreign=found.foreign, has_aux=call.has_aux)
 
 

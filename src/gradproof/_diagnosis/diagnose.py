@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.evidence import rms
 from gradproof._diagnosis.proof import Left, left_after
-from gradproof._diagnosis.table import STAGES
+from gradproof._diagnosis.table import STAGES, Stages
 from gradproof._records import Finding, Place
 from gradproof._verdict.settle import Claimed
 
@@ -31,19 +31,20 @@ ROUNDING = 1e-12
 PROOF_SEEDS = 611_953
 
 
-def diagnose(case: Case, claimed: Mapping[int, Sequence[Claimed]], seed: int) -> list[Finding]:
+def diagnose(case: Case, claimed: Mapping[int, Sequence[Claimed]], seed: int, stages: Stages = STAGES) -> list[Finding]:
     """Explains the wrong tensors of a case.
 
     Args:
         case: what is known; its ``explained`` is filled in.
         claimed: for each wrong tensor what the verdicts know of all tensors where it was judged.
         seed: of the directions that proofs use.
+        stages: the causes to ask.
 
     Returns:
         Findings, the simplest first; ``case.mended`` holds the claims that were proven right.
     """
     found: list[Finding] = []
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(stages):
         for again in range(ROUNDS):
             before = len(found)
             offered = [e for cause in stage for e in cause(case)] if case.open else []

@@ -42,8 +42,10 @@ from gradproof._diagnosis.case import Case, Explanation
 
 Cause = Callable[[Case], Sequence[Explanation]]
 
-#: Stages of causes.
-STAGES: tuple[tuple[Cause, ...], ...] = (
+#: Causes in stages.
+Stages = tuple[tuple[Cause, ...], ...]
+
+STAGES: Stages = (
     (aliasing.explain,),
     (zero.explain, bias_reduction.totals),
     (redrawn.explain,),
@@ -76,6 +78,15 @@ STAGES: tuple[tuple[Cause, ...], ...] = (
     (regime.explain,),
     (precision.explain,),
     (upstream.explain,),
+    (region.explain,),
+    (unexplained.explain,),
+)
+
+#: What can be said of wrong tensors of which only they themselves are at hand, as of a model that lives elsewhere.
+ALONE: Stages = (
+    (zero.explain,),
+    (factor.explain, regulariser.explain, transposed.explain, permuted.explain),
+    (region.explain_few,),
     (region.explain,),
     (unexplained.explain,),
 )

@@ -32,6 +32,7 @@ def check_module(
     only: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
     progress: Callable[[int], object] | bool | None = None,
+    group: Any = None,
 ) -> Report:
     """Judges the gradient of a cost in every named parameter of a module.
 
@@ -55,6 +56,9 @@ def check_module(
         exclude: patterns of parameter names to leave alone.
         progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
             cell, and takes it away at the end.
+        group: the processes of ``torch.distributed`` that check the module together, each calling this with its own
+            share of the data: a process group, or True for the default one. What is judged is the mean of their costs,
+            as that is what gradients averaged over ranks belong to; all of them get the same report.
 
     Returns:
         The report.
@@ -64,6 +68,9 @@ def check_module(
     """
     settings = read_settings(tolerance, method, budget, seed, 1, progress)  # tensors are not sent to workers
     doing = "setting up the check of a module"
+    if group is not None and isinstance(budget, str):
+        raise InputError.of(doing, "`budget`", "a number of evaluations where several processes check together",
+                            repr(budget), "Clocks differ: pass for example budget=500.")  # fmt: skip
     if not hasattr(module, "named_parameters") or not callable(module):
         raise InputError.of(doing, "`module`", "a torch.nn.Module", f"a {type(module).__name__}",
                             "For a nesting of arrays use gradproof.check.")  # fmt: skip
@@ -79,9 +86,13 @@ def check_module(
 
     def opened() -> Call:
         from gradproof._adapters.pytorch.modules import of_module
+        from gradproof._adapters.pytorch.residing import Asked
 
         formats = [getattr(part, "dtype", None) if framework_in(part) else None for part in as_passed] if batch else []
-        found = of_module(module, cost, grads, given, keywords, formats=formats, inputs=inputs)
+        found = of_module(
+            module, cost, grads, given, keywords, formats=formats, inputs=inputs,
+            asked=Asked(settings.options.method, group), passed=as_passed, examples=batch.examples if batch else 0,
+        )  # fmt: skip
         return Call(found.cost, found.params, found.grads, found.args, keywords, False, *patterns, batch, varied,
                     foreign=found.foreign)  # fmt: skip
 

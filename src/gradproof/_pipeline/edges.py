@@ -1,7 +1,8 @@
 """Coordinates that a check must not move freely: on a jump of the cost, or at the edge of its domain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from gradproof._localisation.points import Search, from_inside, jumps, leaves_do
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, Stillness, prepare
 from gradproof._records import Direction
+from gradproof._reference import Reference
 from gradproof._verdict.judge import Outcome, default_scales
+from gradproof._verdict.settle import Claimed
 
 
 @dataclass
@@ -82,7 +85,21 @@ def _held(
     return again, replace(search, noise=noise, reference=replace(search.reference, noise=noise)), found
 
 
-def apply_edges(work: Work, place: Place0, edges: Edges, outcomes: dict[int, Outcome], remarks: dict[int, str]) -> None:
+class Judged(Protocol):
+    """A point at which tensors were judged."""
+
+    @property
+    def reference(self) -> Reference:
+        """Measures slopes there."""
+
+    @property
+    def claimed(self) -> Sequence[Claimed]:
+        """Norms and aims by tensor."""
+
+
+def apply_edges(
+    place: Judged, edges: Edges, outcomes: dict[int, Outcome], remarks: dict[int, str], notes: list[str]
+) -> None:
     """Lets the coordinates that were held still have their say in the verdicts of their tensors."""
     problem = place.reference.evaluator.problem
     for i, coordinates in edges.jump.items():
@@ -96,25 +113,26 @@ def apply_edges(work: Work, place: Place0, edges: Edges, outcomes: dict[int, Out
         if coordinates is None:
             outcomes[i] = replace(outcomes[i], status="undecided", reason="domain")
             continue
-        _from_inside(work, place, edges.search, (i, coordinates), outcomes, remarks)
+        said = _from_inside(place, edges.search, (i, coordinates), outcomes, remarks)
+        notes += [said] if said else []
 
 
 def _from_inside(
-    work: Work,
-    place: Place0,
+    place: Judged,
     search: Search,
     where: tuple[int, list[int]],
     outcomes: dict[int, Outcome],
     remarks: dict[int, str],
-) -> None:
+) -> str:
+    """Measures what lies at the domain's edge from the inside; returns what a reader should know of it."""
     i, coordinates = where
     problem = place.reference.evaluator.problem
-    tensor, known = work.session.tensors[i], place.claimed[i]
-    claim = place.claims.values[tensor.name]
+    tensor, known = problem.tensors[i], place.claimed[i]
+    theta, claim = (np.ascontiguousarray(array).reshape(-1).view(np.float64) for array in problem.pull(i))
     size = float(np.linalg.norm(claim)) or 1.0
     low = high = off = measured = 0.0
     for c in coordinates:
-        own = abs(float(place.theta[tensor.offset + c]))
+        own = abs(float(theta[c]))
         mismatch, bar = from_inside(search, i, c, own, 0.1 * known.aim.aim * size)
         if not np.isfinite(bar):
             raise InputError.of(
@@ -123,7 +141,7 @@ def _from_inside(
                 f"Move it into the cost's domain, or leave {tensor.name} out with exclude=.",
             )  # fmt: skip
         low, high = low + max(0.0, abs(mismatch) - bar) ** 2, high + (abs(mismatch) + bar) ** 2
-        off, measured = off + mismatch**2, measured + (float(claim.reshape(-1)[c]) - mismatch) ** 2
+        off, measured = off + mismatch**2, measured + (float(claim[c]) - mismatch) ** 2
     low, high, off, measured = (square**0.5 / size for square in (low, high, off, measured))
     what = named(problem, i, coordinates)
     # The probes counted in units of what is claimed of the coordinates that they moved; here it is of the whole tensor.
@@ -144,4 +162,5 @@ def _from_inside(
         outcomes[i] = replace(outcome, high=both)
         if outcome.status == "correct":
             remarks.setdefault(i, f"{what} measured from inside the cost's domain")
-        work.notes.append(f"{what} lies at the edge of the cost's domain; measured from inside it.")
+        return f"{what} lies at the edge of the cost's domain; measured from inside it."
+    return ""

@@ -82,7 +82,7 @@ def explain(
             work.notes.append("The budget ran out while causes were looked for.")
     if case is not None:
         for i, left in case.mended.items():
-            _sharpen(found, i, case.claims[i], left)
+            sharpen(found, i, case.claims[i], left)
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
     found.findings += unexplained(work.session, found.tensors, blamed)
     if work.options.method == "auto":
@@ -116,7 +116,7 @@ def _case(
             size = max(size, outcomes[i].reference * (1.0 if outcomes[i].absolute or not size else size))
         base = EVIDENCE_SEEDS + work.options.seed * 10_007 + i * PROBES
         seeds = range(base, base + PROBES)
-        known = _known(outcomes[i], i, stats, scale)
+        known = known_probes(outcomes[i], i, stats, scale)
         suspects[i] = gather(place.reference, i, stats, scale, size or 1.0, seeds, known, _roundoff(place, i))
     claims = shaped(work.session, first.claims)
     by_tensor = {i: claims[t.name] for i, t in enumerate(work.session.tensors) if t.name in claims}
@@ -143,7 +143,7 @@ def _roundoff(place: Place0, tensor: int) -> float:
     return roundoff if roundoff > UNIT_ROUNDOFF else 0.0
 
 
-def _known(outcome: Outcome, tensor: int, stats: Stats, scale: float) -> list[tuple[Direction, Estimate]]:
+def known_probes(outcome: Outcome, tensor: int, stats: Stats, scale: float) -> list[tuple[Direction, Estimate]]:
     """The verdict's own probes of a tensor, if it was probed alone and as a whole."""
     if len(stats.bins) != 1 or outcome.absolute or not stats.claim or outcome.tensors != (tensor,):
         return []
@@ -152,7 +152,7 @@ def _known(outcome: Outcome, tensor: int, stats: Stats, scale: float) -> list[tu
     return [(Direction((seed,), (part,)), scaled(probe, 1.0 / (scale * stats.claim))) for seed, probe in probes]
 
 
-def _sharpen(found: Found, i: int, claim: NDArray[Any], left: Left) -> None:
+def sharpen(found: Found, i: int, claim: NDArray[Any], left: Left) -> None:
     """Narrows the difference of a tensor whose derivative is known through a proven fix."""
     off, size, right = (float(np.linalg.norm(x)) for x in (claim - left.repaired, claim, left.repaired))
     bar = left.absolute

@@ -70,7 +70,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         return nothing(work.session, options, REASONS["budget"], findings, [*work.notes, OUT_OF_BUDGET])
     outcomes, reasons, places = _judge(work, place)
     try:
-        apply_edges(work, place, edges, outcomes, reasons)
+        apply_edges(place, edges, outcomes, reasons, work.notes)
     except BudgetExhaustedError:
         for i in edges.domain:
             if i in outcomes and outcomes[i].status == "correct":

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
 from gradproof._adapters.pytorch.state import Behind, sources
 from gradproof._adapters.pytorch.target import OfFunction, outputs_of
@@ -226,17 +227,27 @@ def of_function(function: Function, chosen: Sequence[torch.Tensor | None], claim
         claim: the backward pass; None for reverse mode.
     """
     target = OfFunction(function.safely, tuple(chosen))
-    given = None if claim is None else _Claim(claim, function, tuple(chosen))
+    why = reason(function.tensors, Asked())
+    given = None if claim is None else _Claim(claim, function, tuple(chosen), arrays=not why)
+    notes = _skipped(function, chosen)
+    if why:
+        there = runner_for(target, function.tensors, function.structure.names, function.behind, paired=False)
+        roots = [("cost", function.call), ("grads", claim)]
+        return Translated(target, None, given, Made(there, given, (), {}, Asked(), why, roots, notes).foreign())
     wanted = Wanted(function.call, None, given, (), {}, paired=False)
     runner = Runner(
         target, function.tensors, function.structure.names, function.behind,
         lower=any(t.dtype in LOWER for t in function.tensors),
     )  # fmt: skip
     made = packed(settled(runner, function.structure, wanted), function.structure, wanted, given)
+    return replace(made, foreign=replace(made.foreign, notes=(*made.foreign.notes, *notes)))
+
+
+def _skipped(function: Function, chosen: Sequence[torch.Tensor | None]) -> tuple[str, ...]:
+    """A note on outputs that are marked as not differentiable."""
     pairs = zip(chosen, function.reached, strict=True)
     skipped = [str(i) for i, (u, known) in enumerate(pairs) if u is None and not known]
-    said = f"Left out, as it is marked as not differentiable: output {', '.join(skipped)}."
-    return replace(made, foreign=replace(made.foreign, notes=(*made.foreign.notes, *([said] if skipped else []))))
+    return (f"Left out, as it is marked as not differentiable: output {', '.join(skipped)}.",) if skipped else ()
 
 
 @dataclass(frozen=True)
@@ -246,13 +257,16 @@ class _Claim:
     claim: Pass
     function: Function
     cotangents: tuple[torch.Tensor | None, ...]
+    arrays: bool = True
 
     def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        device = tensors[0].device
         native = [t.dtype for t in tensors] == [t.dtype for t in self.function.tensors]
         pairs = zip(self.cotangents, self.function.outputs, strict=True)
-        given = [None if u is None else u.to(dtype if native else u.dtype) for u, (_, dtype) in pairs]
+        given = [None if u is None else u.to(device, dtype if native else u.dtype) for u, (_, dtype) in pairs]
         found = self.claim(tensors, given)
-        return Flat(as_arrays(dict(zip(self.function.structure.names, found, strict=True))))
+        named = dict(zip(self.function.structure.names, found, strict=True))
+        return Flat(as_arrays(named) if self.arrays else named)
 
 
 def own(vjp: Callable[..., Any], function: Function) -> Pass:

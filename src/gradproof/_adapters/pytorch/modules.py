@@ -7,13 +7,24 @@ module work as they do in training.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from gradproof._adapters.foreign import Flat
+from gradproof._adapters.pytorch.residing import (
+    AsItIs,
+    Asked,
+    Made,
+    all_double,
+    keeper,
+    reason,
+    runner_for,
+    uniform,
+)
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
-from gradproof._adapters.pytorch.target import Moved, OfModule
+from gradproof._adapters.pytorch.target import Moved, OfModule, Target
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, refuse
 from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
 from gradproof._errors import InputError
@@ -77,7 +88,8 @@ def named(module: torch.nn.Module) -> Named:
 
 def of_module(
     module: torch.nn.Module, cost: Callable[..., Any], grads: Any, args: Sequence[Any], options: Mapping[str, Any],
-    *, formats: Sequence[torch.dtype | None] = (), inputs: bool = False,
+    *, formats: Sequence[torch.dtype | None] = (), inputs: bool = False, asked: Asked | None = None,
+    passed: Sequence[Any] = (), examples: int = 0,
 ) -> Translated:  # fmt: skip
     """A cost of a module as a function of its parameters.
 
@@ -89,6 +101,9 @@ def of_module(
         options: keyword arguments.
         formats: the formats of the last arguments, which are data and arrive as arrays.
         inputs: whether floating-point arguments are moved as well.
+        asked: how the check is to be done.
+        passed: the data as they were passed, one for each of the formats.
+        examples: how many examples the data have; 0 where unknown.
     """
     known = named(module)
     tensors = dict(known.tensors)
@@ -99,6 +114,12 @@ def of_module(
                 tensors[f"inputs[{i}]"] = value
                 placed[i] = Moved()
         formats = ()
+    why = reason(list(tensors.values()), asked or Asked())
+    if why:
+        placed[len(placed) - len(formats) :] = passed if formats else ()
+        slots = known.slots
+        return _residing(cost, module, slots, grads, Wanted(cost, tensors, grads, tuple(placed), options, paired=False),
+                         (asked or Asked(), why, _notes(known), examples))  # fmt: skip
     structure = Structure.of(list(tensors.values()), "parameters", moved_array).renamed(list(tensors))
     target = OfModule(cost, module, known.slots)
     wanted = Wanted(cost, tensors, grads, tuple(placed), options, paired=False, data=tuple(formats))
@@ -122,6 +143,26 @@ class _Named:
     def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         returned = self.target(tensors, args, options)
         return Flat(as_arrays(dict(returned))) if isinstance(returned, Mapping) else returned
+
+
+def _residing(
+    cost: Callable[..., Any], module: torch.nn.Module, slots: tuple[Places, ...], grads: Any, wanted: Wanted,
+    rest: tuple[Asked, str, Sequence[str], int],
+) -> Translated:  # fmt: skip
+    """The same for parameters that stay where they are."""
+    asked, why, notes, examples = rest
+    holder = keeper(module)
+    live = AsItIs(cost, module) if holder else None
+    exchanged = OfModule(cost, module, slots)
+    target: Target = live if holder == "fsdp" and live is not None else exchanged
+    runner = runner_for(target, list(wanted.params.values()), list(wanted.params), behind(wanted, module), paired=False)
+    claim: Any = Flat(dict(grads)) if isinstance(grads, Mapping) else grads
+    if callable(grads):
+        claim = AsItIs(grads, module) if holder == "fsdp" else OfModule(grads, module, slots)
+    widened = partial(all_double, module) if holder == "fsdp" and uniform(module) else None
+    roots = [("cost", cost), ("grads", grads), ("args", wanted.args)]
+    made = Made(runner, claim, wanted.args, wanted.options, asked, why, roots, tuple(notes), examples, live, widened)
+    return Translated(cost, None, claim, made.foreign(), wanted.args)
 
 
 def _notes(known: Named) -> list[str]:

@@ -7,7 +7,7 @@ that something needs it.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -102,13 +102,14 @@ def widened(value: Any) -> Any:
 
 
 @contextmanager
-def double(mode: TorchDispatchMode | None = None) -> Iterator[None]:
+def double(mode: TorchDispatchMode | None = None, devices: Iterable[str] = ("cpu",)) -> Iterator[None]:
     """Constants made inside are float64, autocast is off, and a mode looks after the rest where one is needed."""
     before = torch.get_default_dtype()
     with ExitStack() as stack:
         torch.set_default_dtype(torch.float64)
         stack.callback(torch.set_default_dtype, before)
-        stack.enter_context(torch.autocast("cpu", enabled=False))
+        for device in devices:
+            stack.enter_context(torch.autocast(device, enabled=False))
         if mode is not None:
             stack.enter_context(mode)
         yield

@@ -69,7 +69,12 @@ class Runner:
         """What has to hold while the user's code runs."""
         if native or not self.lower:
             return nullcontext()
-        return double(Widening() if self.mode else None)
+        return self.doubled()
+
+    def doubled(self, mode: Widening | None = None) -> AbstractContextManager[Any]:
+        """Double precision throughout, on every device in use."""
+        watching = mode or (Widening() if self.mode else None)
+        return double(watching, {"cpu", *(t.device.type for t in self.likes)})
 
     def tensors(self, arrays: Sequence[NDArray[Any]], *, native: bool) -> list[torch.Tensor]:
         """The engine's arrays as tensors."""

@@ -95,6 +95,24 @@ class Behind:
                     if not torch.equal(grad, kept):
                         grad.copy_(kept)
 
+    @contextmanager
+    def aside(self, tensors: Iterable[torch.Tensor]) -> Iterator[None]:
+        """Takes gradients out of the way for a time, without a copy of any, and puts them, flags and modes back."""
+        owned = [p for module in self.modules for p in module._parameters.values() if p is not None]
+        watched = [t for t in {id(t): t for t in (*owned, *tensors)}.values() if t.is_leaf]
+        gradients = [(t, t.grad, t.requires_grad) for t in watched]
+        modes = [(module, module.training) for module in self.modules]
+        try:
+            for tensor in watched:
+                tensor.grad = None
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            for tensor, grad, needed in gradients:
+                tensor.requires_grad_(needed)
+                tensor.grad = grad
+
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors hold the same numbers, NaN among them."""

@@ -108,7 +108,7 @@ class OfFunction:
         for output, cotangent in zip(outputs_of(self.function(tensors)), self.cotangents, strict=True):
             if cotangent is not None:
                 wide = output.to(torch.complex128 if output.is_complex() else torch.float64)
-                part = (wide * cotangent.conj()).sum()
+                part = (wide * cotangent.to(output.device).conj()).sum()
                 part = part.real if part.is_complex() else part
                 total = part if total is None else total + part
         return total

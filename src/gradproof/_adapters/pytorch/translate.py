@@ -12,12 +12,14 @@ from typing import Any
 import torch
 
 from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.pytorch.claimed import placeholder, refuse_held
 from gradproof._adapters.pytorch.drawing import Whereabouts
 from gradproof._adapters.pytorch.precision import Widening, double, same_numbers
+from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
 from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, plain
 from gradproof._adapters.pytorch.state import Behind, modules_in, sources
 from gradproof._adapters.pytorch.target import Plain, Target
-from gradproof._adapters.pytorch.tensors import LOWER, array_of, moved_array, refuse
+from gradproof._adapters.pytorch.tensors import LOWER, array_of, is_moved, moved_array, refuse
 from gradproof._adapters.randomness import Snapshot
 from gradproof._adapters.randomness import sources as random_sources
 from gradproof._adapters.user import takes_parameters
@@ -63,12 +65,14 @@ class Translated:
     args: tuple[Any, ...] = ()
 
 
-def translated(wanted: Wanted, root: str) -> Translated:
+def translated(wanted: Wanted, root: str, asked: Asked, passed: Sequence[Any] = ()) -> Translated:
     """A cost of a nesting of tensors.
 
     Args:
         wanted: what the user passed in.
         root: the user's name for the parameters.
+        asked: how the check is to be done.
+        passed: the data as they were passed.
 
     Raises:
         InputError: a tensor cannot be moved, or what is claimed is of no known form.
@@ -76,12 +80,16 @@ def translated(wanted: Wanted, root: str) -> Translated:
     tensors: list[torch.Tensor] = []
 
     def collect(value: Any) -> Any:
-        array = moved_array(value)
-        if array is not None:
-            tensors.append(value)
-        return array
+        if not is_moved(value):
+            return None
+        tensors.append(value)
+        return placeholder(value)
 
     structure = Structure.of(wanted.params, root, collect)
+    why = reason(tensors, asked)
+    if why and takes_parameters(wanted.cost):
+        return _residing(wanted, structure, tensors, (asked, why, passed))
+    structure = structure.holding([moved_array(t) for t in tensors])
     if not takes_parameters(wanted.cost):
         return _live(wanted, structure, tensors)
     claim: Target | None = None
@@ -92,6 +100,20 @@ def translated(wanted: Wanted, root: str) -> Translated:
         paired=wanted.paired or wanted.grads is True, lower=any(t.dtype in LOWER for t in tensors),
     )  # fmt: skip
     return packed(settled(runner, structure, wanted), structure, wanted, claim)
+
+
+def _residing(
+    wanted: Wanted, structure: Structure, tensors: Sequence[torch.Tensor], rest: tuple[Asked, str, Sequence[Any]]
+) -> Translated:
+    """The same for tensors that stay where they are."""
+    asked, why, passed = rest
+    args = (*wanted.args[: len(wanted.args) - len(passed)], *passed)
+    paired = wanted.paired or wanted.grads is True
+    runner = runner_for(Plain(wanted.cost, structure), tensors, structure.names, behind(wanted), paired=paired)
+    claim = Plain(wanted.grads, structure) if callable(wanted.grads) else wanted.grads
+    roots = [("cost", wanted.cost), ("grads", wanted.grads), ("args", args)]
+    made = Made(runner, claim, args, wanted.options, asked, why, roots)
+    return Translated(wanted.cost, wanted.params, claim, made.foreign(), args)
 
 
 def behind(wanted: Wanted, *further: torch.nn.Module) -> Behind:
@@ -213,16 +235,7 @@ def _claimed(runner: Runner, claim: Target) -> Callable[..., Any]:
 
 
 def _held_gradients(grads: str, runner: Runner) -> Any:
-    if grads != "grad":
-        raise InputError.of(
-            "setting up the check", "`grads`", 'a nesting, a function, None, True or "grad"', repr(grads),
-            'Pass "grad" to judge what `.grad` holds now.',
-        )  # fmt: skip
-    if all(t.grad is None for t in runner.likes):
-        raise InputError.of(
-            "reading what `.grad` holds", ", ".join(runner.names[:8]), "tensors with a gradient",
-            "without one, all of them", "Call cost.backward() before the check.",
-        )  # fmt: skip
+    refuse_held(grads, runner)
     for tensor, name in zip(runner.likes, runner.names, strict=True):
         if tensor.grad is not None:
             refuse(tensor.grad, f"{name}.grad")
