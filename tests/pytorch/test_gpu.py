@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
+import torch
 from models import MODELS, SLIPS, case
 
 import gradproof as gp

@@ -41,6 +41,11 @@ class Cells:
         return self._real.dtype
 
     @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._real.numel())
+
+    @property
     def device(self) -> torch.device:
         """Where they are."""
         return self._real.device
@@ -142,6 +147,8 @@ class InPlace:
         self.tensors = [t.detach() for t in tensors] if aliases else list(tensors)
         self._names = names
         self._cells = [Cells(t) for t in tensors]
+        # One array a tensor, kept for the next call: many small ones among short-lived larger ones tear memory up.
+        self._units: dict[int, torch.Tensor] = {}
 
     def base(self, tensor: int, chunk: Chunk) -> torch.Tensor:
         """Undisplaced coordinates in float64."""
@@ -162,7 +169,8 @@ class InPlace:
                     path.append(_added(path[-1], amount))
                 before, after = path[-2].to(torch.float64), path[-1].to(torch.float64)
                 if move.again:
-                    taken[tensor, chunk] = _missing(kept, path[-1], amounts)
+                    units, taken[tensor, chunk] = _missing(kept, path[-1], amounts)
+                    self._missed(tensor)[chunk.low : chunk.high] = units
                 else:
                     whole[tensor, chunk] = kept.clone()
                 seen(tensor, chunk, amounts[-1], before, after)  # what was before is still looked at in place
@@ -178,22 +186,27 @@ class InPlace:
                     cells = self._cells[move.tensor]
                     found = _returned(cells.read(chunk.low, chunk.high), move.amounts).contiguous()
                     bits = found.view(BITS[cells.dtype])
-                    bits += back.units
+                    bits += self._missed(move.tensor)[chunk.low : chunk.high]
                     bits[back.odd] = back.kept
                     cells.write(chunk.low, chunk.high, found)
+
+    def _missed(self, tensor: int) -> torch.Tensor:
+        """What the way back misses, in units of the last place, by coordinate."""
+        if tensor not in self._units:
+            cells = self._cells[tensor]
+            self._units[tensor] = torch.zeros(cells.count, dtype=torch.int8, device=cells.device)
+        return self._units[tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What it takes to undo a displacement exactly.
+    """What it takes to undo a displacement exactly, besides what the way back misses by a little.
 
     Attributes:
-        units: what the way back misses, in units of the last place.
         odd: coordinates that it misses by more than a byte holds.
         kept: the bits of these.
     """
 
-    units: torch.Tensor
     odd: torch.Tensor
     kept: torch.Tensor
 
@@ -211,15 +224,15 @@ def _returned(values: torch.Tensor, amounts: Sequence[torch.Tensor]) -> torch.Te
     return values if amounts else values.clone()
 
 
-def _missing(kept: torch.Tensor, moved: torch.Tensor, amounts: Sequence[torch.Tensor]) -> _Taken:
-    """How far the way back would end from where it began."""
+def _missing(kept: torch.Tensor, moved: torch.Tensor, amounts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, _Taken]:
+    """How far the way back would end from where it began, in units of the last place where a byte holds it."""
     bits = BITS[kept.dtype]
     own = kept.contiguous().view(bits)
     back = _returned(moved, amounts).contiguous().view(bits)
     # In two's complement the difference of the bits may wrap around; so does the sum that undoes it.
     units = own - back
     odd = ((units > BYTE) | (units < -BYTE)).nonzero().reshape(-1)
-    return _Taken(units.to(torch.int8), odd, own[odd])
+    return units.to(torch.int8), _Taken(odd, own[odd])
 
 
 @contextmanager
