@@ -157,7 +157,8 @@ class InPlace:
     @contextmanager
     def displaced(self, moves: Moves, seen: Seen) -> Iterator[None]:
         """Displaces the tensors, and puts them back bit for bit."""
-        taken: dict[tuple[int, Chunk], _Taken] = {}
+        taken: set[tuple[int, Chunk]] = set()
+        beyond: dict[tuple[int, Chunk], _Beyond] = {}
         whole: dict[tuple[int, Chunk], torch.Tensor] = {}
         try:
             for move in moves():
@@ -169,7 +170,10 @@ class InPlace:
                     path.append(_added(path[-1], amount))
                 before, after = path[-2].to(torch.float64), path[-1].to(torch.float64)
                 if move.again:
-                    units, taken[tensor, chunk] = _missing(kept, path[-1], amounts)
+                    taken.add((tensor, chunk))
+                    units, far = _missing(kept, path[-1], amounts)
+                    if far is not None:
+                        beyond[tensor, chunk] = far
                     self._missed(tensor)[chunk.low : chunk.high] = units
                 else:
                     whole[tensor, chunk] = kept.clone()
@@ -181,13 +185,14 @@ class InPlace:
             for (tensor, chunk), kept in whole.items():
                 self._cells[tensor].write(chunk.low, chunk.high, kept)
             for move in moves() if taken else ():
-                back, chunk = taken.get((move.tensor, move.chunk)), move.chunk
-                if back is not None:
-                    cells = self._cells[move.tensor]
+                chunk, cells = move.chunk, self._cells[move.tensor]
+                if (move.tensor, chunk) in taken:
                     found = _returned(cells.read(chunk.low, chunk.high), move.amounts).contiguous()
                     bits = found.view(BITS[cells.dtype])
                     bits += self._missed(move.tensor)[chunk.low : chunk.high]
-                    bits[back.odd] = back.kept
+                    far = beyond.get((move.tensor, chunk))
+                    if far is not None:
+                        bits[far.where] = far.kept
                     cells.write(chunk.low, chunk.high, found)
 
     def _missed(self, tensor: int) -> torch.Tensor:
@@ -199,15 +204,15 @@ class InPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """What it takes to undo a displacement exactly, besides what the way back misses by a little.
+class _Beyond:
+    """Coordinates that the way back misses by more than a byte holds.
 
     Attributes:
-        odd: coordinates that it misses by more than a byte holds.
-        kept: the bits of these.
+        where: their places in the chunk.
+        kept: their bits.
     """
 
-    odd: torch.Tensor
+    where: torch.Tensor
     kept: torch.Tensor
 
 
@@ -224,15 +229,20 @@ def _returned(values: torch.Tensor, amounts: Sequence[torch.Tensor]) -> torch.Te
     return values if amounts else values.clone()
 
 
-def _missing(kept: torch.Tensor, moved: torch.Tensor, amounts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, _Taken]:
+def _missing(
+    kept: torch.Tensor, moved: torch.Tensor, amounts: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, _Beyond | None]:
     """How far the way back would end from where it began, in units of the last place where a byte holds it."""
     bits = BITS[kept.dtype]
     own = kept.contiguous().view(bits)
     back = _returned(moved, amounts).contiguous().view(bits)
     # In two's complement the difference of the bits may wrap around; so does the sum that undoes it.
     units = own - back
-    odd = ((units > BYTE) | (units < -BYTE)).nonzero().reshape(-1)
-    return units.to(torch.int8), _Taken(odd, own[odd])
+    odd = (units > BYTE) | (units < -BYTE)
+    if not bool(odd.any()):
+        return units.to(torch.int8), None
+    where = odd.nonzero().reshape(-1).clone()  # what finds them keeps room for all
+    return units.to(torch.int8), _Beyond(where, own[where])
 
 
 @contextmanager
