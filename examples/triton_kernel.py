@@ -24,10 +24,9 @@ def missing() -> str:
 
 def kernels() -> Any:
     """The function, right and with the slip."""
+    import torch
     import triton
     import triton.language as tl
-
-    import torch
 
     @triton.jit
     def forward(x_ptr: Any, y_ptr: Any, n: Any, BLOCK: tl.constexpr) -> None:
@@ -73,8 +72,9 @@ def main() -> int:
     if reason:
         print(f"Not run: {reason}.")
         return 0
-    import gradproof as gp
     import torch
+
+    import gradproof as gp
 
     right, slipped = kernels()
     x = torch.randn(1000, device="cuda")

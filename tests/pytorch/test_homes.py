@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+
 from gradproof._adapters.pytorch.draws import normals, seed_of
 from gradproof._adapters.pytorch.homes import BITS, Copies, InPlace, Move
 from gradproof._adapters.pytorch.shards import Alone, Shard, shard_of

@@ -47,6 +47,7 @@ class Still:
     vary: Sequence[str] = ()
     terms: Sequence[str] = ()
     random: bool = False
+    traced: bool = False
 
     def default(self, option: str) -> Any:
         """None: no signature is looked at."""
@@ -60,6 +61,9 @@ class Still:
 
     def visit(self, *, data: Any = None, options: Any = None, theta: Any = None) -> None:
         """None: nothing else is visited."""
+
+    def replayed(self) -> None:
+        """None: the backward pass is not run under other random numbers."""
 
     def again(self) -> None:
         """None: the claim is not computed again."""
