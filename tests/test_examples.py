@@ -23,6 +23,8 @@ RUNS = {
         ["-m", "pytest", *BY_NAME, "-p", "no:cacheprovider", str(EXAMPLES / "test_with_pytest.py")],
         ["3 passed", "= gradproof ="],
     ),
+    # Where there is no GPU it says so and does nothing else.
+    "triton_kernel.py": ([str(EXAMPLES / "triton_kernel.py")], []),
     "check_softmax.py": ([*GRADPROOF, "run", str(EXAMPLES)], ["::at_the_start", "2 cases: 2 correct."]),
 }
 

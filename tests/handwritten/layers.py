@@ -414,7 +414,7 @@ LAYERS: dict[str, Layer] = {
         dropped,
         lambda seed: _normal(seed, (6, 5)),
         {
-            "mask forgotten": (("dropout", "region"), (0,)),
+            "mask forgotten": (("dropout", "region", "unexplained"), (0,)),
             "scale forgotten": (("dropout", "factor"), (0,)),
             "mask drawn again": (("dropout", "nondeterministic"), (0,)),
         },

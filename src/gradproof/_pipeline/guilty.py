@@ -62,10 +62,10 @@ class Still:
     def visit(self, *, data: Any = None, options: Any = None, theta: Any = None) -> None:
         """None: nothing else is visited."""
 
-    def again(self) -> None:
-        """None: the claim is not computed again."""
-
     def replayed(self) -> None:
+        """None: the backward pass is not run under other random numbers."""
+
+    def again(self) -> None:
         """None: the claim is not computed again."""
 
 

@@ -26,7 +26,7 @@ from gradproof._adapters.randomness import sources as random_sources
 from gradproof._errors import InputError
 from gradproof._tree import Structure
 
-#: Coordinates from which on a model is checked where it lives. The flat path takes about 80 bytes a coordinate.
+#: Coordinates from which on a model is checked where it lives. The flat path takes about 60 bytes a coordinate.
 LARGE = 20_000_000
 #: Methods that go by probes and can do so anywhere.
 PROBED = ("auto", "probe")
