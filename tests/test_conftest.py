@@ -57,6 +57,12 @@ def test_elsewhere_it_is_left_alone(tmp_path: Path) -> None:
     assert (status, "1 skipped" in output) == (0, True)
 
 
+def test_a_graphics_card_cannot_be_installed(tmp_path: Path) -> None:
+    text = "import pytest\ndef test_a():\n    pytest.skip('there is no GPU on this machine')\n"
+    status, output = outcome(tmp_path, text, "1")
+    assert (status, "1 skipped" in output) == (0, True), output
+
+
 def test_a_test_that_ran_passes(tmp_path: Path) -> None:
     status, output = outcome(tmp_path, "def test_a():\n    pass\n", "1")
     assert (status, "1 passed" in output) == (0, True)
