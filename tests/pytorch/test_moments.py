@@ -12,6 +12,8 @@ import gradproof as gp
 pytest.importorskip("torch")
 import torch
 
+from gradproof._adapters.pytorch.moments import of_module
+
 X = torch.from_numpy(np.random.default_rng(5).standard_normal((16, 5)))
 
 
@@ -259,6 +261,27 @@ def test_stages_of_some_tensors_alone_are_walked() -> None:
     stages = gp.Stages(cost, args=(X,), only="hidden.*", scales=(1, scale))
     stages.at("initialisation", Net(activation(function, bad)))
     assert [f.regime.name for f in stages.findings] == ["branch"]
+
+
+def test_tensors_that_are_too_many_are_checked_where_they_are_without_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradproof._adapters.pytorch.residing.LARGE", 10)
+    monkeypatch.setattr(torch.Tensor, "clone", None)
+    function, _, bad, _, scale = KINDS["softplus slope rounded to 1"]
+    net = Net(activation(function, bad))
+    stages = gp.Stages(cost, args=(X,))
+    small = of_module(net)
+    assert all(a is b for a, b in zip(small.tensors, small.values, strict=True))
+    assert not small.unchanged(), "nobody knows"
+    monkeypatch.undo()
+    monkeypatch.setattr("gradproof._adapters.pytorch.residing.LARGE", 10)
+    stages.at("small", net)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(scale)
+    stages.at("large", net)
+    assert (stages["small"].verdict, stages["large"].verdict) == ("correct", "wrong")
+    assert [f.regime.name for f in stages.findings] == ["unknown"]
+    assert stages.train(descent(net), net, (3,)) is net
 
 
 def test_copies_of_a_module_are_stages_too() -> None:

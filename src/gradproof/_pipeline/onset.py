@@ -73,19 +73,26 @@ class _Seen:
         return all(np.all(np.isfinite(claim)) for claim in self.there.claims.values())
 
 
-def onset(call: Call, options: Options, meter: Meter, right: NDArray[Any], tensors: Sequence[str]) -> Regime:
+def start_of(call: Call) -> NDArray[Any] | None:
+    """The flat vector of the point of a check; None where its tensors stay where they are."""
+    return None if call.foreign is not None and call.foreign.resident is not None else open_session(call).theta
+
+
+def onset(call: Call, options: Options, meter: Meter, right: NDArray[Any] | None, tensors: Sequence[str]) -> Regime:
     """What makes a claim wrong on the way from one point to another.
 
     Args:
         call: the check at the point where the claim is wrong.
         options: the choices of that check.
         meter: counts.
-        right: the flat vector of the point where it is right.
+        right: the flat vector of the point where it is right; None where there is none.
         tensors: the names that are wrong at the one and right at the other.
 
     Returns:
         The regime; ``unknown`` where the way cannot be walked.
     """
+    if right is None or (call.foreign is not None and call.foreign.resident is not None):
+        return Regime("unknown", math.nan, "there is no way between parameters of which no copy is kept")
     session = open_session(call)
     if not session.callable_grads or session.caller.live or session.rows or right.shape != session.theta.shape:
         return Regime("unknown", math.nan, "the functions cannot be called between the two stages")

@@ -246,18 +246,17 @@ class Stages:
             self._findings.append(finding(self._stages, (right, wrong), tensors, regime))
 
     def _walk(self, right: str, wrong: str, tensors: Sequence[str]) -> Regime:
-        from gradproof._adapters.numpy import open_session
-        from gradproof._pipeline.onset import onset  # only a fault that some stages do not show pays for it
+        from gradproof._pipeline.onset import onset, start_of  # only a fault that some stages do not show pays for it
 
         began, meter = time.perf_counter(), Meter(WALK)
-        found: list[Any] = []
-        with _guard.overhearing(lambda call, options: found.append(open_session(call).theta)):
+        starts: list[Any] = []
+        found: list[Regime] = []
+        with _guard.overhearing(lambda call, _: starts.append(start_of(call))):
             self._checked(*self._points[right])
-        with _guard.overhearing(lambda call, options: found.append(onset(call, options, meter, found[0], tensors))):
+        with _guard.overhearing(lambda call, options: found.append(onset(call, options, meter, starts[0], tensors))):
             self._checked(*self._points[wrong])
         self._between.append((meter.count, time.perf_counter() - began))
-        regime: Regime = found[1]
-        return regime
+        return found[0]
 
 
 _URGENCY: Mapping[Verdict, int] = {Verdict.WRONG: 0, Verdict.UNDECIDED: 1, Verdict.CORRECT: 2}
