@@ -46,7 +46,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "_functions": "_errors _guard _records _evaluation _algebra _adapters _pipeline _check",
         "_plan": "_check _guard _adapters _pipeline _evaluation _records _errors",
         "_report": "_records _errors",
-        "_stages": "_check _guard _tree _records _evaluation _adapters _pipeline _errors",
+        "_stages": "_check _guard _records _evaluation _adapters _functions _pipeline _tree _errors",
         "callbacks": "_check _guard _stages _records _errors",
         "network": "",
         "_cases": "_check _report network _stages _records _errors",
@@ -65,6 +65,10 @@ THIRD_PARTY: Mapping[str, frozenset[str]] = {
     "matplotlib": frozenset({"_report", "_records"}),
     "pytest": frozenset({PLUGIN}),
     "argcomplete": frozenset({"_cli"}),
+    "lightning": frozenset({"callbacks"}),
+    "transformers": frozenset({"callbacks"}),
+    "skorch": frozenset({"callbacks"}),
+    "keras": frozenset({"callbacks"}),
 }
 FRAMEWORK_ROOMS = frozenset({"_adapters"})
 

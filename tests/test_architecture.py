@@ -73,6 +73,8 @@ PLANTED = {
     "a client uses the engine": ({"network/training": "from gradproof._check import check"}, ["wall"]),
     "the lazy import, at the start": ({"_records/report": "from gradproof._report.text import render"}, ["wall"]),
     "a framework in the core": ({"_reference": "def f():\n    import torch"}, ["outsider"]),
+    "a training framework in the engine": ({"_adapters/lightning": "import lightning"}, ["outsider"]),
+    "PyTorch in a callback": ({"callbacks/skorch": "import torch"}, ["outsider"]),
     "a framework by name": ({"_verdict/judge": "__import__('jax.numpy')"}, ["outsider"]),
     "SciPy anywhere but the adapters": ({"_numerics/bounds": "from scipy import stats"}, ["outsider"]),
     "NumPy in the errors": ({"_errors": "import numpy as np"}, ["outsider"]),
@@ -97,6 +99,7 @@ NEAR_MISSES = {
     "relative, in the room": {"_numerics/noise": "from .ladder import FIRST_STEP", "_numerics/ladder": ""},
     "the named lazy import": {"_records/report": "def f():\n    from gradproof._report.text import render"},
     "a framework in its place": {"_adapters/torch": "import torch"},
+    "a training framework in its place": {"callbacks/lightning": "from lightning.pytorch import Callback"},
     "SciPy in its place": {"_adapters/scipy": "from scipy import sparse"},
     "rich for types": {
         "_report/text": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rich.table import Table"

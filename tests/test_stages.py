@@ -367,21 +367,3 @@ def test_switched_off_training_goes_on_and_nothing_is_judged(monkeypatch: pytest
     assert np.array_equal(last["w"], 0.25 * start()["w"])
     assert stages.verdict == "undecided"
     assert "GRADPROOF" in str(stages)
-
-
-def test_parameters_of_a_framework_are_stages_but_not_scaled() -> None:
-    torch = pytest.importorskip("torch")
-    params = {"w": torch.tensor(start()["w"])}
-
-    def torch_cost(p: Params) -> Any:
-        return (p["w"] ** 4).sum()
-
-    def wrong(p: Params) -> Params:
-        return {"w": torch.where(p["w"].abs() > 5, 0.0, 4 * p["w"] ** 3)}
-
-    stages = gp.Stages(torch_cost, wrong)
-    assert stages.at("initialisation", params)
-    assert not stages.at("large", {"w": 10 * params["w"]})
-    assert stages.findings[0].regime.name == "unknown"
-    with pytest.raises(gp.InputError, match="arrays of torch"):
-        gp.Stages(never, never, scales=(1, 10)).at("initialisation", params)

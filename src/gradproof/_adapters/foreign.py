@@ -44,6 +44,7 @@ class Foreign:
         replayed: the claim with the random numbers of the forward pass in the place of those that the backward pass
             draws; None where nothing is drawn or reverse mode is not asked.
         resident: makes a call on tensors, chosen by name, that stay where they are; None where they became arrays.
+        floating: tells a function of floating-point errors, by NumPy's names, while entered; None where NumPy does.
     """
 
     structure: Structure
@@ -58,6 +59,7 @@ class Foreign:
     traced: bool = False
     replayed: Callable[..., Any] | None = None
     resident: Callable[[Callable[[str], bool]], Any] | None = None
+    floating: Callable[[Callable[[str], object]], AbstractContextManager[Any]] | None = None
 
 
 def owner_of(value: Any) -> str:

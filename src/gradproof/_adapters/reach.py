@@ -7,6 +7,7 @@ so many things, so that it takes milliseconds whatever a function leads to.
 
 import types
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def walk(
             seen.add(id(thing))
             yield name, thing
             if not stop(thing):
-                further += parts_of(thing, name)
+                with suppress(Exception):  # whatever refuses to be looked at, as a package loaded on demand does
+                    further += parts_of(thing, name)
         level = further
 
 

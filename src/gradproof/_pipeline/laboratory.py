@@ -146,8 +146,12 @@ class Bench:
         data: tuple[Any, ...] | None = None,
         options: Mapping[str, Any] | None = None,
         theta: Mapping[int, NDArray[Any]] | None = None,
+        native: bool = False,
     ) -> There | None:
-        """The cost under other circumstances; None where it cannot be evaluated there."""
+        """The cost under other circumstances, with the claim of double precision or of the user's own.
+
+        None where it cannot be evaluated there.
+        """
         if not self.callable:
             return None
         session = self._elsewhere(data, options)
@@ -159,7 +163,7 @@ class Bench:
             self.work.meter.afford(2)
             with np.errstate(all="ignore"):
                 cost = float(session.at_point(point))
-                claims = session.claims(point)
+                claims = session.claims(point, native=native)
         except BudgetExhaustedError:
             raise
         except Exception as error:  # the user's functions need not work elsewhere

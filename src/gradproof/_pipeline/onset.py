@@ -9,8 +9,8 @@ threshold, or one that fades in without any. What is not seen is not named.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -45,13 +45,18 @@ JUMP, KINK = 1e-5, 1e-5
 #: So many times the usual change of the cost's slope is a kink, beside the cost's rounding.
 SMOOTH, ROUNDING = 30.0, 100.0 * float(np.finfo(np.float64).eps)
 #: So far beyond its onset, a mismatch that grows from zero at a threshold has left the floor far behind.
-BEYOND, GROWN = 2.0**-6, 100.0 * FLOOR
+BEYOND, GROWN = 2.0**-6, 100.0
 #: Claims share a bound where they agree to this.
 BOUND = 1e-9
+#: The same floor and bound for claims in less than double precision, which carry its rounding.
+NATIVE_FLOOR, NATIVE_BOUND = 1e-4, 1e-6
 #: An onset this close to the right end means that the fault is hidden there by a zero.
 AT_ONCE = 2.0**-8
 #: What NumPy calls floating-point errors, and what they are taken for.
-OVERFLOW, SATURATION = "overflow", ("divide by zero", "invalid value")
+OVERFLOW, INVALID = "overflow", "invalid value"
+SATURATION = ("divide by zero", INVALID)
+#: Of a claim that is right, or wrong, at both ends of the way.
+UNSEEN = Regime("unknown", math.nan, "what is wrong cannot be seen along the way between the two stages")
 
 
 @dataclass(frozen=True)
@@ -68,19 +73,26 @@ class _Seen:
         return all(np.all(np.isfinite(claim)) for claim in self.there.claims.values())
 
 
-def onset(call: Call, options: Options, meter: Meter, right: NDArray[Any], tensors: Sequence[str]) -> Regime:
+def start_of(call: Call) -> NDArray[Any] | None:
+    """The flat vector of the point of a check; None where its tensors stay where they are."""
+    return None if call.foreign is not None and call.foreign.resident is not None else open_session(call).theta
+
+
+def onset(call: Call, options: Options, meter: Meter, right: NDArray[Any] | None, tensors: Sequence[str]) -> Regime:
     """What makes a claim wrong on the way from one point to another.
 
     Args:
         call: the check at the point where the claim is wrong.
         options: the choices of that check.
         meter: counts.
-        right: the flat vector of the point where it is right.
+        right: the flat vector of the point where it is right; None where there is none.
         tensors: the names that are wrong at the one and right at the other.
 
     Returns:
         The regime; ``unknown`` where the way cannot be walked.
     """
+    if right is None or (call.foreign is not None and call.foreign.resident is not None):
+        return Regime("unknown", math.nan, "there is no way between parameters of which no copy is kept")
     session = open_session(call)
     if not session.callable_grads or session.caller.live or session.rows or right.shape != session.theta.shape:
         return Regime("unknown", math.nan, "the functions cannot be called between the two stages")
@@ -89,28 +101,37 @@ def onset(call: Call, options: Options, meter: Meter, right: NDArray[Any], tenso
             still = stand_still(session, meter)
             work = Work(still.session, options, meter, None, still, [])
             chosen = [i for i, t in enumerate(session.tensors) if t.name in tensors]
-            return _Way(Bench(work, session.theta), right, session.theta, chosen).regime()
+            way = _Way(Bench(work, session.theta), right, session.theta, chosen)
+            found = way.regime()
+            # What is wrong may be wrong in the user's own precision alone: an exponential of 100 in float32.
+            return replace(way, native=True).regime() if found is UNSEEN and session.twin else found
         except BudgetExhaustedError:
             return Regime("unknown", math.nan, "the budget ran out on the way between the two stages")
 
 
 @dataclass(frozen=True)
 class _Way:
-    """The straight line from the right point to the wrong one."""
+    """The straight line from the right point to the wrong one; ``native`` for claims in the user's own precision."""
 
     bench: Bench
     right: NDArray[Any]
     wrong: NDArray[Any]
     tensors: Sequence[int]
+    native: bool = False
+
+    @property
+    def floor(self) -> float:
+        """A claim is right where no more than this share of it is left."""
+        return NATIVE_FLOOR if self.native else FLOOR
 
     def regime(self) -> Regime:
         """Halves the way and looks at what happens where the claim turns wrong."""
         start, end = self.at(0.0), self.at(1.0)
         if start is None or end is None or start.left is None or not start.finite:
             return Regime("unknown", math.nan, "the claim cannot be measured at both stages")
-        limit = max(FLOOR, ROOM * start.left)
+        limit = max(self.floor, ROOM * start.left)
         if self._is_right(end, limit) is not False:
-            return Regime("unknown", math.nan, "what is wrong cannot be seen along the way between the two stages")
+            return UNSEEN
         piece = self._piece(start, end, limit)
         for look in (self._overflow, self._clipping, self._kink_or_jump, self._gradual):
             found = look(piece, end)
@@ -138,7 +159,7 @@ class _Way:
             i: (part.view(np.complex128) if tensors[i].complex else part).reshape(tensors[i].shape)
             for i, part in parts.items()
         }
-        return self.bench.visit(theta=arrays)
+        return self.bench.visit(theta=arrays, native=self.native)
 
     def _left(self, there: There) -> float | None:
         """The mismatch beside the error bars, relative to the derivative: the largest; None where unknown."""
@@ -149,7 +170,7 @@ class _Way:
         for i in self.tensors:
             size = scales[i] * there.place.claimed[i].stats.claim
             rays = [Direction((SEEDS + PROBES * i + k,), (Part(i, scales[i]),)) for k in range(PROBES)]
-            found = [e for e in there.reference.measure(rays, 0.1 * FLOOR * size or 1e-12) if e.measured]
+            found = [e for e in there.reference.measure(rays, 0.1 * self.floor * size or 1e-12) if e.measured]
             whole = math.hypot(*(max(abs(e.slope), abs(e.slope - e.mismatch)) for e in found)) if found else 0.0
             if whole:
                 left = math.hypot(*(max(0.0, abs(e.mismatch) - 3.0 * e.bar) for e in found)) / whole
@@ -178,8 +199,11 @@ class _Way:
         before, after = (self._errors(seen.share) for seen in piece)
         fresh = [error for error in after if error not in before]
         share = piece[1].share
-        said = "NumPy reports {} while the gradient is computed"
-        if any(OVERFLOW in error for error in fresh):
+        who = "NumPy reports" if self.bench.work.session.call.foreign is None else "there is"
+        said = f"{who} {{}} while the gradient is computed"
+        # What has overflowed may matter later only, once one infinity is divided by another.
+        late = INVALID in fresh and OVERFLOW in after and OVERFLOW not in self._errors(0.0)
+        if OVERFLOW in fresh or late:
             return Regime("overflow", share, said.format("an overflow") + ", and none before")
         if any(error in SATURATION for error in fresh):
             return Regime("saturation", share, said.format(f"`{fresh[0]}`") + ", and not before")
@@ -191,13 +215,29 @@ class _Way:
         session = self.bench.work.session
         theta = self.right + share * (self.wrong - self.right)
         self.bench.work.meter.spend(2)
-        with _recorded() as cost, suppress(Exception):
+        with self._recorded() as cost, suppress(Exception):
             if session.call.grads is not True:
-                session.caller.call(session.call.cost, theta.copy())
-        with _recorded() as both, suppress(Exception):
-            session.claims(theta)
-        # The cost is called before the gradient; what NumPy reports of it is no fault of the gradient.
-        return [error for error in dict.fromkeys(both) if both.count(error) > cost.count(error)]
+                session.caller.call(session.call.cost, theta.copy(), native=self.native)
+        with self._recorded() as both, suppress(Exception):
+            session.claims(theta, native=self.native)
+        # The cost is called before the gradient; what is reported of it is no fault of the gradient. Reverse mode
+        # makes the forward pass once more.
+        own = 1 if session.call.foreign is None else 2
+        return [error for error in dict.fromkeys(both) if both.count(error) > own * cost.count(error)]
+
+    @contextmanager
+    def _recorded(self) -> Iterator[list[str]]:
+        """The floating-point errors, without underflow, that are met."""
+        found: list[str] = []
+        foreign = self.bench.work.session.call.foreign
+        watched = nullcontext() if foreign is None or foreign.floating is None else foreign.floating(found.append)
+        with (
+            watched,
+            np.errstate(
+                over="call", invalid="call", divide="call", under="ignore", call=lambda kind, _: found.append(kind)
+            ),
+        ):
+            yield found
 
     def _clipping(self, piece: tuple[_Seen, _Seen], end: _Seen) -> Regime | None:
         """A largest element or a norm of the claim that is the same all the way beyond the onset."""
@@ -213,11 +253,11 @@ class _Way:
         whole = [np.concatenate([c.reshape(-1) for c in there.claims.values()]) for there in places]
         if any(np.array_equal(a, b) for a, b in pairwise(whole)):
             return None
-        share = piece[1].share
+        share, bound = piece[1].share, NATIVE_BOUND if self.native else BOUND
         for name in claims[0]:
             tops = [float(np.max(np.abs(c[name]), initial=0.0)) for c in claims]
             before = float(np.max(np.abs(start.claims[name]), initial=0.0))
-            if tops[0] == tops[1] == tops[2] and before < (1.0 - BOUND) * tops[0]:
+            if tops[0] == tops[1] == tops[2] and before < (1.0 - bound) * tops[0]:
                 return Regime("clipping", share, f"no element of the gradient of {name} exceeds {tops[0]:g} beyond it")
         at_start = np.concatenate([c.reshape(-1) for c in start.claims.values()])
         for subject, first, parts in (
@@ -225,8 +265,8 @@ class _Way:
             ("the whole gradient", at_start, whole),
         ):
             norms = [float(np.linalg.norm(part)) for part in parts]
-            pinned = max(norms) - min(norms) <= BOUND * norms[0]
-            if pinned and float(np.linalg.norm(first)) < (1.0 - BOUND) * norms[0]:
+            pinned = max(norms) - min(norms) <= bound * norms[0]
+            if pinned and float(np.linalg.norm(first)) < (1.0 - bound) * norms[0]:
                 return Regime("clipping", share, f"the norm of {subject} stays at {norms[0]:g} beyond it")
         return None
 
@@ -294,7 +334,7 @@ class _Way:
         further = self.at(share + BEYOND)
         if further is None or further.left is None:
             return None
-        if further.left > GROWN:
+        if further.left > GROWN * self.floor:
             return Regime("branch", share, "there is no mismatch before it, and it grows from zero beyond it")
         claimed, measured = self._sizes(end.there)
         if claimed >= measured:
@@ -317,13 +357,3 @@ def _remembered(function: Callable[[float], Any]) -> Callable[[float], Any]:
         return known[share]
 
     return wrapper
-
-
-@contextmanager
-def _recorded() -> Iterator[list[str]]:
-    """The floating-point errors, without underflow, that NumPy meets."""
-    found: list[str] = []
-    with np.errstate(
-        over="call", invalid="call", divide="call", under="ignore", call=lambda kind, _: found.append(kind)
-    ):
-        yield found

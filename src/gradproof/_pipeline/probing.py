@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.claims import Claims
+from gradproof._adapters.claims import INFINITE, NAN, Claims
 from gradproof._adapters.numpy import Session
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
 from gradproof._pipeline.edges import Work, apply_edges, hold_still
@@ -89,6 +89,7 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         )
         for i, t in enumerate(work.session.tensors)
     ]
+    findings += [own.finding for own in native.values() if own.finding is not None and own.lost == "claim"]
     work.notes += [f"{t.name}: {t.reason}." for t in tensors if t.verdict is Verdict.CORRECT and ZERO in t.reason]
     sizes = {i: float(np.linalg.norm(claims.values[work.session.tensors[i].name])) for i in edges.domain}
     found = Found(tensors, [absolute(known, outcomes.get(i), sizes.get(i)) for i, known in enumerate(place.claimed)])
@@ -275,7 +276,13 @@ def _native(work: Work, claims: Claims) -> dict[int, Own]:
         if t.name in own.values and t.name in claims.values:
             off = _apart(own.values[t.name], claims.values[t.name])
             found[i] = Own(off, work.options.tolerance_of(t.name, own.formats[t.name]))
-    far = [i for i, mine in found.items() if mine.off > mine.tolerance]
+    for i, t in enumerate(work.session.tensors):
+        broken = [f for f in own.findings if t.name in f.tensors and f.detail in (NAN, INFINITE)]
+        if broken and t.name in claims.values:
+            held = in_format(claims.values[t.name], own.formats[t.name])
+            allowed = work.options.tolerance_of(t.name, own.formats[t.name])
+            found[i] = Own(1.0, allowed, lost=_lost(work, broken[0], held), finding=_overflown(broken[0]))
+    far = [i for i, mine in found.items() if mine.off > mine.tolerance and not mine.lost]
     if far:
         names = {i: work.session.tensors[i].name for i in far}
         first = {i: own.values[name] - claims.values[name] for i, name in names.items()}
@@ -289,6 +296,28 @@ def _native(work: Work, claims: Claims) -> dict[int, Own]:
             if rounded and float(np.max(np.abs(first[i]))) <= least:
                 del found[i]
     return found
+
+
+def _lost(work: Work, broken: Finding, held: NDArray[np.float64]) -> str:
+    """Why a claim is not finite in the user's own precision; ``held`` is that of float64 in the same format."""
+    (mask,) = broken.where.masks.values()
+    elements = held.reshape(mask.size, -1)  # a complex number is two
+    if not np.any(np.all(np.isfinite(elements), axis=1) & mask.reshape(-1)):
+        return "format"
+    session = work.session
+    if session.frozen is not None:
+        session.frozen.restore()
+    returned = session.caller.call(session.call.cost, session.theta.copy(), native=True)
+    work.meter.spend(1)
+    return "claim" if np.all(np.isfinite(returned[0] if session.caller.paired else returned)) else "cost"
+
+
+def _overflown(broken: Finding) -> Finding:
+    """The finding on a claim that is finite in float64 and not in its own precision."""
+    return replace(
+        broken, cause="overflow", message=f"{broken.message} That is in its own precision: in float64 it is finite.",
+        fix="Look for an exponential or a square that overflows in the backward pass, and rewrite it.", detail="",
+    )  # fmt: skip
 
 
 def _apart(mine: NDArray[np.float64], wide: NDArray[np.float64]) -> float:

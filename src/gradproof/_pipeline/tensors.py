@@ -36,11 +36,16 @@ class Own:
         off: how far apart they are, relative.
         tolerance: how far they may be.
         rounded: whether the difference is another one at neighbouring points.
+        lost: what is not finite in the user's own precision, where it is in float64: the ``claim`` alone, the ``cost``
+            as well, or numbers that the ``format`` does not hold; "" where everything is.
+        finding: what is said of a claim that is lost alone.
     """
 
     off: float
     tolerance: float
     rounded: bool = False
+    lost: str = ""
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,14 @@ def tensor_report(tensor: Tensor, seen: Seen, findings: Sequence[Finding], nativ
             reason += "; further off the cost jumps"
     if native is not None and verdict is not Verdict.WRONG:
         off, allowed = native.off, native.tolerance
-        if native.rounded and off > allowed:
+        if native.lost == "claim":
+            verdict, difference = Verdict.WRONG, Difference(1.0, max(0.0, 1.0 - difference.high), 1.0)
+            reason = "in its own precision the claim is not finite; the cost is, and so is the claim in float64"
+        elif native.lost:
+            verdict = Verdict.UNDECIDED
+            what = "the cost is not finite" if native.lost == "cost" else "the claim is too large for its format"
+            reason = f"in its own precision {what}"
+        elif native.rounded and off > allowed:
             reason = f"in its own precision the claim differs by {off:.1e}, another amount at each point: rounding"
             verdict = Verdict.UNDECIDED
         elif off - difference.high > allowed:

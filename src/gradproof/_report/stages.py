@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradproof._records import Report, StageFinding, StagesReport, TensorReport, Verdict
 from gradproof._report import text, wording
+from gradproof._report.headline import highest
 from gradproof._report.machine import as_dict as report_as_dict
 from gradproof._report.outline import TENSORS, answered, outline
 
@@ -100,7 +101,7 @@ def _headline(report: StagesReport) -> str:
     if not report.stages:
         return f"{opening} No stage was checked yet."
     if report.verdict is Verdict.CORRECT:
-        high = max(t.difference.high for stage in report.stages.values() for t in stage.tensors.values())
+        high = max(map(highest, report.stages.values()))
         where = "at the one stage checked" if len(report.stages) == 1 else f"at all {len(report.stages)} stages"
         return f"{opening} No tensor's gradient is off by more than {wording.above(high)} {where}."
     if report.findings:

@@ -15,15 +15,16 @@ from itertools import pairwise
 from typing import Any
 
 from gradproof import _guard
-from gradproof._adapters.user import takes_parameters
 from gradproof._check import check
 from gradproof._errors import InputError
 from gradproof._evaluation import Meter
+from gradproof._functions import check_module
 from gradproof._records import Regime, Report, StageFinding, StagesReport, Verdict
-from gradproof._tree import to_vector
 
-#: Settings of ``check`` that a stage takes.
-SETTINGS = frozenset(inspect.signature(check).parameters) - {"cost", "params", "grads"}
+#: Settings of ``check``, and of ``check_module``, that a stage takes.
+SETTINGS = frozenset(
+    name for function in (check, check_module) for name in inspect.signature(function).parameters
+) - {"module", "cost", "params", "grads"}  # fmt: skip
 #: Evaluations at most between two stages.
 WALK = 2_000
 
@@ -38,16 +39,18 @@ class Stages:
     """
 
     def __init__(
-        self, cost: Callable[..., Any], grads: Any, *, scales: Sequence[float] = (1.0,), **settings: Any
+        self, cost: Callable[..., Any], grads: Any = None, *, scales: Sequence[float] = (1.0,), **settings: Any
     ) -> None:
         """Takes what is the same at every stage.
 
         Args:
-            cost: as ``gradproof.check`` takes it.
-            grads: the claimed gradient as a function, or True; each stage has its own, so arrays will not do.
+            cost: as ``gradproof.check`` takes it, or for modules ``gradproof.check_module``.
+            grads: the claimed gradient as a function, or True; each stage has its own, so arrays will not do. Of
+                tensors and modules also None for what reverse mode computes, and "grad" for what ``.grad`` holds.
             scales: every stage is checked with its parameters times each of these numbers; ``(1, 10)`` shows faults of
                 large weights without training.
-            **settings: further settings of ``gradproof.check``: data, options, terms, tolerance, ....
+            **settings: further settings of ``gradproof.check``, or for modules of ``gradproof.check_module``: data,
+                options, terms, tolerance, ....
 
         Raises:
             InputError: the gradient is no function, or a scale is no positive number.
@@ -56,7 +59,7 @@ class Stages:
         unknown = [name for name in settings if name not in SETTINGS]
         if unknown:
             raise TypeError(f"gradproof.Stages got settings that gradproof.check does not have: {', '.join(unknown)}")
-        if not (grads is True or grads is None or callable(grads)):
+        if not (grads is True or grads is None or callable(grads) or (isinstance(grads, str) and grads == "grad")):
             raise InputError.of(
                 "setting up stages", "`grads`", "a function that computes the claimed gradient, or True",
                 f"a {type(grads).__name__}", "Pass the function: each stage has a gradient of its own.",
@@ -64,7 +67,7 @@ class Stages:
         self._cost, self._grads, self._settings = cost, grads, settings
         self._scales = _read_scales(scales)
         self._stages: dict[str, Report] = {}
-        self._points: dict[str, Any] = {}
+        self._points: dict[str, tuple[Any, Any]] = {}
         self._findings: list[StageFinding] = []
         self._between: list[tuple[int, float]] = []
 
@@ -73,7 +76,8 @@ class Stages:
 
         Args:
             name: what to call it: ``"initialisation"``, ``"after 1000 steps"``.
-            params: the parameters there, as ``gradproof.check`` takes them; left unchanged.
+            params: the parameters there, as ``gradproof.check`` takes them, or a module, as ``gradproof.check_module``
+                takes it; left unchanged.
             scales: as for the whole, for this stage alone.
 
         Returns:
@@ -83,16 +87,13 @@ class Stages:
         Raises:
             InputError: the name was used before, or what was passed in cannot be checked.
         """
-        from gradproof._stages.points import blown_up, copied
+        from gradproof._stages.points import moment
 
         chosen = self._scales if scales is None else _read_scales(scales)
         names = [_scaled_name(name, scale) for scale in chosen]
         self._demand_new(names)
-        live = not takes_parameters(self._cost)
-        points = [copied(params) if scale == 1.0 else blown_up(params, scale) for scale in chosen]
-        reports = []
-        for full, values in zip(names, points, strict=True):
-            reports.append(self._add(full, params, values, live=live))
+        points = [moment(self._cost, params, scale) for scale in chosen]
+        reports = [self._add(full, params, values) for full, values in zip(names, points, strict=True)]
         return min(reports, key=lambda report: list(_URGENCY).index(report.verdict))
 
     def train(
@@ -107,8 +108,9 @@ class Stages:
 
         Args:
             step: ``step(params, i) -> params`` takes step number i (from 0) and returns the new parameters, or changes
-                those it is given in place and returns None. Checks do not disturb its random numbers.
-            params: where to start.
+                those it is given in place and returns None. Checks do not disturb its random numbers. A module is
+                trained in place, and what its step returns does not matter.
+            params: where to start; a module as well.
             checkpoints: increasing numbers of steps after which to check; 0 is before the first. Training ends at the
                 last.
             scales: as for the whole, for these stages.
@@ -120,7 +122,7 @@ class Stages:
             InputError: the checkpoints do not increase from 0 or are in use, or the first step neither returns
                 parameters nor changes any; then nothing was checked.
         """
-        from gradproof._stages.points import copied, elsewhere, same
+        from gradproof._stages.points import in_place, is_module, moment, unchanged
 
         marks = _read_checkpoints(checkpoints)
         if not callable(step):
@@ -130,13 +132,14 @@ class Stages:
             )  # fmt: skip
         chosen = self._scales if scales is None else _read_scales(scales)
         self._demand_new([_scaled_name(_after(mark), scale) for mark in marks for scale in chosen])
-        live = not takes_parameters(self._cost) or bool(elsewhere(params))
+        live = in_place(self._cost, params)
         for i in range(marks[-1]):
-            before = copied(params) if i == 0 else None
+            before = moment(self._cost, params) if i == 0 else None
             if i in marks and (live or i > 0):
                 self.at(_after(i), params, scales=chosen)
             returned = step(params, i)
-            if returned is None and before is not None and same(before, params):
+            renewed = returned is not None and (is_module(returned) or not is_module(params))
+            if before is not None and not renewed and unchanged(self._cost, params, before):
                 raise InputError.of(
                     "training between stages", "what `step` does", "to return the new parameters or change the given "
                     "ones in place", "returning None with all parameters as they were",
@@ -144,7 +147,7 @@ class Stages:
                 )  # fmt: skip
             if i == 0 and 0 in marks and not live:  # only now is it known that step trains at all
                 self.at(_after(0), before, scales=chosen)
-            params = params if returned is None else returned
+            params = returned if renewed else params
         self.at(_after(marks[-1]), params, scales=chosen)
         return params
 
@@ -215,42 +218,43 @@ class Stages:
                     f"The stages so far are {', '.join(self._stages) or 'none'}; choose another name.",
                 )  # fmt: skip
 
-    def _add(self, name: str, params: Any, values: Any, *, live: bool) -> Report:
+    def _add(self, name: str, params: Any, values: Any) -> Report:
         with _guard.planned():
-            if live:
-                from gradproof._stages.points import written
-
-                with written(params, values):
-                    report = check(self._cost, params, self._grads, **self._settings)
-            else:
-                report = check(self._cost, values, self._grads, **self._settings)
+            report = self._checked(params, values)
         self._stages[name] = report
-        self._points[name] = values
+        self._points[name] = params, values
         if not _guard.switched_off():
-            self._compare(live=live)
+            self._compare()
         return report
 
-    def _compare(self, *, live: bool) -> None:
+    def _checked(self, params: Any, values: Any) -> Report:
+        from gradproof._stages.points import at_moment, in_place, is_module
+
+        if is_module(params):
+            with at_moment(params, values):
+                return check_module(params, self._cost, self._grads, **self._settings)
+        if in_place(self._cost, params):
+            with at_moment(params, values):
+                return check(self._cost, params, self._grads, **self._settings)
+        return check(self._cost, values, self._grads, **self._settings)
+
+    def _compare(self) -> None:
         from gradproof._stages.comparing import finding, unpaired
-        from gradproof._stages.points import elsewhere
 
         for right, wrong, tensors in unpaired(self._stages, self._findings):
-            regime = Regime("unknown", math.nan, "there is no way between parameters that cannot be copied")
-            if not live and not elsewhere(self._points[wrong]):
-                regime = self._walk(right, wrong, tensors)
+            regime = self._walk(right, wrong, tensors)
             self._findings.append(finding(self._stages, (right, wrong), tensors, regime))
 
     def _walk(self, right: str, wrong: str, tensors: Sequence[str]) -> Regime:
-        from gradproof._pipeline.onset import onset  # only a fault that some stages do not show pays for it
+        from gradproof._pipeline.onset import onset, start_of  # only a fault that some stages do not show pays for it
 
         began, meter = time.perf_counter(), Meter(WALK)
+        starts: list[Any] = []
         found: list[Regime] = []
-
-        def look(call: Any, options: Any) -> None:
-            found.append(onset(call, options, meter, to_vector(self._points[right]), tensors))
-
-        with _guard.overhearing(look):
-            check(self._cost, self._points[wrong], self._grads, **self._settings)
+        with _guard.overhearing(lambda call, _: starts.append(start_of(call))):
+            self._checked(*self._points[right])
+        with _guard.overhearing(lambda call, options: found.append(onset(call, options, meter, starts[0], tensors))):
+            self._checked(*self._points[wrong])
         self._between.append((meter.count, time.perf_counter() - began))
         return found[0]
 

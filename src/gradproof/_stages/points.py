@@ -1,62 +1,73 @@
 """Parameters at a moment: copied, blown up, compared, put back.
 
 The decision behind it: this is the only place that knows how parameters are held, so that stages work for whatever
-nesting a check takes.
+nesting or module a check takes. A moment of a nesting is a nesting of copies; a moment of a module, and of what a cost
+reads without being given it, is written into it for the time of a check.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
 from gradproof._adapters.foreign import framework_in
-from gradproof._errors import InputError
+from gradproof._adapters.user import takes_parameters
 from gradproof._tree import Structure, from_vector, to_vector
 
 
-def elsewhere(params: Any) -> str:
-    """The framework whose memory the parameters live in; "" for NumPy's, which can be copied and written here."""
-    return framework_in(params)
+def is_module(params: Any) -> bool:
+    """Whether parameters are kept by a module, and not in a nesting."""
+    return hasattr(params, "named_parameters") and callable(params)
 
 
-def copied(params: Any) -> Any:
-    """A copy of all parameters, in the same nesting; the parameters themselves where they live elsewhere."""
-    return params if elsewhere(params) else from_vector(to_vector(params), params)
+def in_place(cost: Callable[..., Any], params: Any) -> bool:
+    """Whether a moment is written into the parameters themselves, as the cost looks nowhere else."""
+    return is_module(params) or not takes_parameters(cost)
 
 
-def blown_up(params: Any, scale: float) -> Any:
-    """The parameters times a number, each in its own dtype.
+def moment(cost: Callable[..., Any], params: Any, scale: float = 1.0) -> Any:
+    """The parameters now, each times a number in its own dtype, as ``at_moment`` takes them."""
+    if is_module(params):
+        from gradproof._adapters.pytorch.moments import of_module
 
-    Raises:
-        InputError: they live in another framework's memory, where they are not scaled.
-    """
-    found = elsewhere(params)
-    if found and scale != 1.0:
-        raise InputError.of(
-            "blowing up parameters", "`params`", "NumPy arrays where scales= is given", f"arrays of {found}",
-            "Scale them yourself and pass them as a stage of their own.",
-        )  # fmt: skip
-    return params if scale == 1.0 else from_vector(to_vector(params) * scale, params)
+        return of_module(params, scale)
+    if framework_in(params):
+        from gradproof._adapters.pytorch.moments import copied, of_nesting
+
+        return of_nesting(params, scale) if in_place(cost, params) else copied(params, scale)
+    vector = to_vector(params)
+    return from_vector(vector if scale == 1.0 else vector * scale, params)
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two sets of parameters are known to be equal, bit for bit but for the sign of zeros."""
-    if elsewhere(one):
-        return False
-    a, b = to_vector(one), to_vector(other)
+def unchanged(cost: Callable[..., Any], params: Any, before: Any) -> bool:
+    """Whether parameters still are what they were at a moment, bit for bit but for the sign of zeros."""
+    if in_place(cost, params) and hasattr(before, "unchanged"):
+        return bool(before.unchanged())
+    if framework_in(params):
+        from gradproof._adapters.pytorch.moments import same
+
+        return same(params, before)
+    a, b = to_vector(params), to_vector(before)
     return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
 
 
+def at_moment(params: Any, values: Any) -> AbstractContextManager[None]:
+    """Parameters that hold what they held at a moment, and their own numbers at the end, whatever happens."""
+    if hasattr(values, "written"):
+        written: AbstractContextManager[None] = values.written()
+        return written
+    return _written(params, values)
+
+
 @contextmanager
-def written(params: Any, values: Any) -> Iterator[Any]:
-    """Live arrays with other values in them, and their own ones back at the end, whatever happens."""
+def _written(params: Any, values: Any) -> Iterator[None]:
     leaves = Structure.of(params).leaves
     kept = [np.array(leaf.value, copy=True) for leaf in leaves]
     try:
         for leaf, other in zip(leaves, Structure.of(values).leaves, strict=True):
             np.copyto(leaf.value, other.array)
-        yield params
+        yield
     finally:
         for leaf, value in zip(leaves, kept, strict=True):
             np.copyto(leaf.value, value)

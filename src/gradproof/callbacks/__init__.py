@@ -2,8 +2,8 @@
 
 The decision behind it: a callback checks where its user said, restores everything, and is exempt from
 ``gradproof.training()``. Each framework has a file of its own here that translates its hooks into ``Loop``, imports
-nothing but what it translates, and is imported by whoever uses it: ``from gradproof.callbacks.NAME import ...``. This
-package itself offers what needs no framework.
+nothing but what it translates, and is imported by whoever uses it: ``from gradproof.callbacks.NAME import
+GradientCheck``, NAME being lightning, transformers, skorch or keras. This package itself offers what needs none.
 """
 
 from gradproof.callbacks.loop import Loop

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from gradproof._adapters.pytorch.attributes import attributes_kept
 from gradproof._adapters.randomness import MOST, Source
 from gradproof._adapters.reach import walk
 
@@ -72,21 +73,16 @@ class Behind:
 
     @contextmanager
     def protected(self, tensors: Iterable[torch.Tensor] = ()) -> Iterator[None]:
-        """Puts back gradients, flags and modes of modules and of tensors, whatever happens."""
+        """Puts back gradients, flags, modes and attributes of modules and gradients of tensors, whatever happens."""
         owned = [p for module in self.modules for p in module._parameters.values() if p is not None]
         watched = list({id(t): t for t in (*owned, *tensors)}.values())
         # Only leaves own a gradient; to ask others for one is a warning.
         gradients = [(t, t.grad, t.requires_grad) for t in watched if t.is_leaf]
         contents = [(grad, grad.detach().clone()) for _, grad, _ in gradients if grad is not None]
-        modes = [(module, module.training) for module in self.modules]
-        entries = [(module, dict(module._buffers)) for module in self.modules]
         try:
-            yield
+            with attributes_kept(self.modules):  # the entries for buffers and modes are among them
+                yield
         finally:
-            for module, training in modes:
-                module.training = training
-            for module, buffers in entries:
-                module._buffers.update(buffers)
             for tensor, grad, needed in gradients:
                 tensor.requires_grad_(needed)
                 tensor.grad = grad

@@ -14,6 +14,7 @@ import torch
 from gradproof._adapters.foreign import Flat, Foreign
 from gradproof._adapters.pytorch.claimed import placeholder, refuse_held
 from gradproof._adapters.pytorch.drawing import Whereabouts
+from gradproof._adapters.pytorch.floating import floating_errors
 from gradproof._adapters.pytorch.precision import Widening, double, same_numbers
 from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
 from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, plain
@@ -223,6 +224,7 @@ def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target |
         structure.listed(), tuple(sources(roots, devices)), lambda: runner.behind.protected(runner.likes),
         callable(grads), found.native, found.twin, found.notes, found.draws, found.evaluations,
         traced=wanted.grads is None, replayed=runner.replayed if wanted.grads is None and found.draws else None,
+        floating=floating_errors,
     )  # fmt: skip
     return Translated(cost, wanted.params, grads, foreign, wanted.args)
 
