@@ -1,7 +1,7 @@
-"""A function of NumPy arrays with a vector-Jacobian product of the user's own, as something that can be judged.
+"""A function of NumPy arrays with a derivative of the user's own, as something that can be judged.
 
-The decision behind it: NumPy has no reverse mode, so the claim is a function that takes inputs and a cotangent. With
-the cotangent fixed it is a claimed gradient like any other.
+The decision behind it: NumPy has no reverse mode, so the claim is a function that takes inputs and a cotangent, or a
+Jacobian, which makes one. With the cotangent fixed it is a claimed gradient like any other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.jacobians import Claimed, computed
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._algebra.backward import Answer, Asked, Cotangents, Layout, Repair, Returned, Slot
@@ -37,16 +38,23 @@ class ArraySubject:
         seed: of the cotangents.
         outputs: the outputs that can be differentiated.
         draws: whether the function draws random numbers.
+        claimed: the claimed Jacobian, in place of ``vjp``.
     """
 
     function: Callable[..., Any]
-    vjp: Callable[..., Any]
+    vjp: Callable[..., Any] | None
     whole: Structure
     moved: tuple[int, ...]
     structure: Structure
     seed: int
     outputs: tuple[Slot, ...] = ()
     draws: bool = False
+    claimed: Claimed | None = None
+
+    @property
+    def roots(self) -> list[tuple[str, Any]]:
+        """The user's functions, where random state is looked for."""
+        return [("function", self.function), ("vjp", self.vjp), ("jacobian", self.claimed and self.claimed.claim)]
 
     def cotangents(self, number: int = 0) -> Cotangents:
         """Random cotangents, each time the same for a number."""
@@ -75,8 +83,10 @@ class ArraySubject:
             found = self._mended(values, given, repair)
             return Flat(dict(zip(self.structure.names, found, strict=True)))
 
-        roots = [("function", self.function), ("vjp", self.vjp)]
-        return Call(cost, None, grads, (), {}, foreign=Foreign(self.structure, tuple(sources(roots))))
+        claim: Any = grads
+        if self.claimed is not None and not self.claimed.computed:  # numbers for this point alone
+            claim = grads([leaf.value for leaf in leaves])
+        return Call(cost, None, claim, (), {}, foreign=Foreign(self.structure, tuple(sources(self.roots))))
 
     def _mended(self, values: Sequence[Any], given: Sequence[Any], repair: Repair | None) -> list[Any]:
         if repair is Repair.CONJUGATED:
@@ -92,7 +102,7 @@ class ArraySubject:
 
     def backward(self) -> "ArrayPass":
         """The backward pass, for the laws."""
-        return ArrayPass(self, Snapshot.of(sources([("function", self.function), ("vjp", self.vjp)])))
+        return ArrayPass(self, Snapshot.of(sources(self.roots)))
 
     def second(self) -> str:
         """NumPy differentiates nothing by itself.
@@ -124,9 +134,12 @@ class ArraySubject:
         Raises:
             InputError: it returns another number of arrays.
         """
-        inputs, _ = self.built(values)
+        inputs, keywords = self.built(values)
         pairs = zip(given, self.outputs, strict=True)
         full = [np.zeros(slot.shape, slot.format) if u is None else u for u, slot in pairs]
+        if self.claimed is not None:
+            return list(self.claimed.product(inputs, keywords, full[0]))
+        assert self.vjp is not None
         returned = self.vjp(tuple(inputs), full[0] if len(full) == 1 else tuple(full))
         found = list(returned) if isinstance(returned, list | tuple) else [returned]
         names = self.structure.names
@@ -141,15 +154,32 @@ class ArraySubject:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Claims:
+    """What is claimed of a function of arrays: one of them at least.
+
+    Attributes:
+        vjp: the vector-Jacobian product, ``vjp(inputs, cotangent)``.
+        jacobian: the Jacobian, a matrix, a tuple of them, or a function of the inputs.
+        jvp: the Jacobian-vector product, ``jvp(inputs, tangent)``.
+    """
+
+    vjp: Callable[..., Any] | None = None
+    jacobian: Any = None
+    jvp: Callable[..., Any] | None = None
+
+
 def array_subject(
     function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any],
-    argnums: Sequence[int] | None, vjp: Callable[..., Any] | None, twin: Callable[..., Any] | None, seed: int,
+    argnums: Sequence[int] | None, claims: Claims, twin: Callable[..., Any] | None, seed: int,
 ) -> ArraySubject:  # fmt: skip
     """Takes a call of ``check_function`` on NumPy arrays apart.
 
     Raises:
         InputError: it cannot be checked.
     """
+    if claims.jacobian is not None or claims.jvp is not None:
+        inputs = _with_vectors(inputs, argnums)
     whole = Structure.of({"inputs": list(inputs), "keywords": dict(keywords)}, "inputs")
     named = None if argnums is None else {f"inputs[{n % max(len(inputs), 1)}]" for n in argnums}
     names = [_input_name(leaf.name) for leaf in whole.leaves]
@@ -157,22 +187,24 @@ def array_subject(
         i for i, leaf in enumerate(whole.leaves)
         if (isinstance(leaf.value, np.ndarray) if named is None else names[i].partition(".")[0] in named)
     )  # fmt: skip
+    if claims.jacobian is not None and argnums is None and len(moved) > 1 and not _several(claims, inputs, keywords):
+        moved = moved[:1]  # one Jacobian is that of the first array, as SciPy's functions have it
     if not moved:
         raise InputError.of(
             DOING, "its inputs", "at least one tensor or array of floating-point or complex numbers to differentiate",
             "none", "Pass tensors or float arrays, or name them in argnums=.",
         )  # fmt: skip
-    if vjp is None:
+    if claims.vjp is None and claims.jacobian is None and claims.jvp is None:
         raise InputError.of(
             DOING, "`vjp`", "the claimed vector-Jacobian product, as the inputs are NumPy arrays", "None",
-            "Pass vjp=, a function of (inputs, cotangent) that returns one array an input.",
+            "Pass vjp=, a function of (inputs, cotangent) that returns one array an input; or jacobian= or jvp=.",
         )  # fmt: skip
     if twin is not None:
         raise InputError.of(DOING, "`twin`", "left out for NumPy arrays, which are evaluated in float64 anyway",
                             "a function", "Leave it out.")  # fmt: skip
     chosen = replace(whole, leaves=tuple(whole.leaves[i] for i in moved)).renamed([names[i] for i in moved])
-    found = ArraySubject(function, vjp, whole, moved, chosen.listed(), seed)
-    random = Snapshot.of(sources([("function", function), ("vjp", vjp)]))
+    found = ArraySubject(function, claims.vjp, whole, moved, chosen.listed(), seed)
+    random = Snapshot.of(sources(found.roots))
     returned = found.returned([np.array(leaf.value, copy=True) for leaf in found.structure.leaves])
     draws = bool(random.moved())
     random.restore()
@@ -181,7 +213,47 @@ def array_subject(
                             "Return what is differentiated.")  # fmt: skip
     many = len(returned) > 1
     slots = tuple(_slot(f"output {i}" if many else "the output", y) for i, y in enumerate(returned))
-    return replace(found, outputs=slots, draws=draws)
+    found = replace(found, outputs=slots, draws=draws)
+    if claims.jacobian is None and claims.jvp is None:
+        return found
+    if many or any(np.iscomplexobj(leaf.value) for leaf in found.structure.leaves) or slots[0].complex:
+        got = f"{len(returned)} outputs" if many else "complex numbers"
+        raise InputError.of(DOING, "what jacobian= and jvp= belong to", "a function of real arrays with one output",
+                            got, "Return one real array, or pass vjp=.")  # fmt: skip
+    if claims.jacobian is None:
+        return found
+    shapes = tuple(np.shape(leaf.value) for leaf in found.structure.leaves)
+    sizes = tuple(int(np.prod(shape)) for shape in shapes)
+    return replace(found, claimed=Claimed(claims.jacobian, slots[0].size, sizes, (slots[0].shape, shapes)))
+
+
+def _several(claims: Claims, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+    """Whether several Jacobians are claimed; a function is called once to see."""
+    if not computed(claims.jacobian):
+        return isinstance(claims.jacobian, tuple)
+    random = Snapshot.of(sources([("jacobian", claims.jacobian)]))
+    found = claims.jacobian(*inputs, **keywords)
+    random.restore()
+    return isinstance(found, tuple)
+
+
+def _with_vectors(inputs: Sequence[Any], argnums: Sequence[int] | None) -> list[Any]:
+    """Inputs with vectors in place of flat lists of numbers, as SciPy reads them.
+
+    Those that are named; without names the first, if no input is an array.
+    """
+    count = max(len(inputs), 1)
+    named = {0} if argnums is None else {n % count for n in argnums}
+    if argnums is None and any(isinstance(value, np.ndarray) for value in inputs):
+        named = set()
+    return [vector_of(value) if i in named else value for i, value in enumerate(inputs)]
+
+
+def vector_of(value: Any) -> Any:
+    """A flat list or tuple of numbers as a float64 vector; anything else as it is."""
+    numbers = type(value) in (list, tuple) and all(isinstance(part, int | float | np.number) for part in value)
+    flat = numbers and len(value) > 0 and not any(isinstance(part, bool | complex) for part in value)
+    return np.array(value, dtype=np.float64) if flat else value
 
 
 def _input_name(name: str) -> str:

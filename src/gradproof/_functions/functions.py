@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradproof._check import is_made, judged, read_settings
+from gradproof._check import Settings, is_made, judged, read_settings
 from gradproof._errors import InputError
 from gradproof._pipeline.options import read_patterns
 from gradproof._records import Report
+
+if TYPE_CHECKING:
+    from gradproof._functions.judging import Chosen
+    from gradproof._functions.subject import Passed
 
 DOING = "setting up the check of a function"
 
@@ -16,6 +20,8 @@ def check_function(
     function: Callable[..., Any],
     *inputs: Any,
     vjp: Callable[..., Any] | None = None,
+    jvp: Callable[..., Any] | None = None,
+    jacobian: Any = None,
     kwargs: Mapping[str, Any] | None = None,
     argnums: int | Sequence[int] | None = None,
     order: int = 1,
@@ -41,6 +47,13 @@ def check_function(
         inputs: arrays or tensors, nestings of them, and whatever else the function takes. Differentiated are the
             tensors that require a gradient, if any does, else all of floating-point or complex numbers.
         vjp: the claim, ``vjp(inputs, cotangent) -> tuple``; None for what reverse mode computes.
+        jvp: the claim forwards, for NumPy arrays: ``jvp(inputs, tangent)`` returns the change of the outputs. The
+            tangent is an array where there is one input, else a tuple with zeros for what is not differentiated.
+            Beside another claim both are judged, and held against one another.
+        jacobian: the claim as a matrix, for NumPy arrays: an array of shape (outputs, elements of the input) or
+            (*output shape, *input shape), a sparse matrix or linear operator of SciPy, or a function
+            ``jacobian(*inputs, **kwargs)`` that returns one; a tuple of them for several inputs. One alone is that of
+            the first array, or of what argnums names.
         kwargs: keyword arguments; tensors among them count as inputs under their own names.
         argnums: positions of the inputs to differentiate.
         order: 2 to judge the derivative of the backward pass as well (double backward).
@@ -63,7 +76,7 @@ def check_function(
         InputError: what was passed in cannot be checked. What the function raises goes through.
     """
     settings = read_settings(tolerance, method, budget, seed, 1, progress)  # tensors are not sent to workers
-    for name, value in (("function", function), ("vjp", vjp), ("twin", twin)):
+    for name, value in (("function", function), ("vjp", vjp), ("jvp", jvp), ("twin", twin)):
         if not callable(value) and (name == "function" or value is not None):
             raise InputError.of(DOING, f"`{name}`", "a function", f"a {type(value).__name__}",
                                 "Pass the function itself.")  # fmt: skip
@@ -74,12 +87,18 @@ def check_function(
     from gradproof._functions.judging import Chosen, first_call, judge
     from gradproof._functions.subject import Passed
 
-    passed = Passed(function, inputs, dict(kwargs or {}), numbers, vjp, twin, settings.options.seed)
+    passed = Passed(function, inputs, dict(kwargs or {}), numbers, vjp, twin, settings.options.seed, jacobian, jvp)
     chosen = Chosen(read_patterns("only", only), read_patterns("exclude", exclude))
+    if jacobian is not None or jvp is not None:
+        return _of_arrays(passed, chosen, settings)
     if not is_made():
         return judged(lambda: first_call(passed.opened(), chosen), settings)
     subject = passed.opened()
     report = judge(subject, chosen, settings)
+    if vjp is not None and any(f.cause in ("unexplained", "region") for f in report.findings):
+        from gradproof._functions.arrays import with_entries
+
+        report = with_entries(passed, chosen, settings, report)
     if order == 2:
         from gradproof._functions.second import with_second
 
@@ -88,8 +107,22 @@ def check_function(
         from gradproof._functions.regimes import in_regimes
 
         report = in_regimes(passed, report, chosen, settings)
+    return _finished(report, passed, settings)
+
+
+def _of_arrays(passed: "Passed", chosen: "Chosen", settings: Settings) -> Report:
+    """The report on a function of NumPy arrays with a Jacobian or a Jacobian-vector product."""
+    from gradproof._functions.arrays import first_of, judge_arrays
+
+    if not is_made():
+        return judged(lambda: first_of(passed, chosen), settings)
+    return _finished(judge_arrays(passed, chosen, settings), passed, settings)
+
+
+def _finished(report: Report, passed: "Passed", settings: Settings) -> Report:
+    """The report with what is known at the end."""
     from gradproof._pipeline.origin import origin_of_backward  # loaded with the first check
 
-    return replace(
-        report, evaluations=settings.meter.count, seconds=settings.elapsed(), origin=origin_of_backward(function, vjp)
-    )
+    claim = next((c for c in (passed.vjp, passed.jacobian, passed.jvp) if callable(c)), None)
+    origin = origin_of_backward(passed.function, claim)
+    return replace(report, evaluations=settings.meter.count, seconds=settings.elapsed(), origin=origin)

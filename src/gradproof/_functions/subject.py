@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gradproof._adapters.foreign import framework_in
 from gradproof._adapters.numpy import Call
 from gradproof._algebra.backward import Backward, Cotangents, Repair, Slot
+from gradproof._errors import InputError
+
+if TYPE_CHECKING:
+    from gradproof._adapters.vjps import ArraySubject
 
 
 class Subject(Protocol):
@@ -41,6 +45,8 @@ class Passed:
         vjp: the user's own backward pass, if any.
         twin: the function in float64, if any.
         seed: of the cotangents.
+        jacobian: the user's own Jacobian, if any.
+        jvp: the user's own Jacobian-vector product, if any.
     """
 
     function: Callable[..., Any]
@@ -50,6 +56,13 @@ class Passed:
     vjp: Callable[..., Any] | None = None
     twin: Callable[..., Any] | None = None
     seed: int = 0
+    jacobian: Any = None
+    jvp: Callable[..., Any] | None = None
+
+    @property
+    def of_arrays(self) -> bool:
+        """Whether it is a function of NumPy arrays."""
+        return not framework_in((list(self.inputs), dict(self.keywords)))
 
     def opened(self) -> Subject:
         """The same, taken apart.
@@ -57,11 +70,27 @@ class Passed:
         Raises:
             InputError: it cannot be checked.
         """
-        given = self.function, self.inputs, self.keywords, self.argnums, self.vjp, self.twin, self.seed
-        if framework_in((list(self.inputs), dict(self.keywords))) == "torch":
+        if not self.of_arrays:
             from gradproof._adapters.pytorch.subject import tensor_subject
 
-            return tensor_subject(*given)
-        from gradproof._adapters.vjps import array_subject
+            given = self.function, self.inputs, self.keywords, self.argnums
+            return tensor_subject(*given, self.vjp, self.twin, self.seed)
+        return self.in_numpy()
 
-        return array_subject(*given)
+    def in_numpy(self) -> "ArraySubject":
+        """The same as a function of NumPy arrays.
+
+        Raises:
+            InputError: it cannot be checked.
+        """
+        from gradproof._adapters.vjps import Claims, array_subject
+
+        if not self.of_arrays:
+            raise InputError.of(
+                "setting up the check of a function", "jacobian= and jvp=", "left out for tensors", "given",
+                "Pass vjp=, or NumPy arrays in place of the tensors.",
+            )  # fmt: skip
+        claims = Claims(self.vjp, self.jacobian, self.jvp)
+        return array_subject(
+            self.function, self.inputs, self.keywords, self.argnums, claims, self.twin, self.seed
+        )  # fmt: skip
