@@ -187,6 +187,8 @@ def matrices_of(claimed: Claimed, names: Sequence[str], found: Sequence[Any] | N
     """The Jacobians of the inputs under their names."""
     many = len(names) > 1
     return [
-        Matrix(f"J[{k}]" if many else "J", name, (claimed.outputs, claimed.sizes[k]), None if found is None else found[k])
+        Matrix(
+            f"J[{k}]" if many else "J", name, (claimed.outputs, claimed.sizes[k]), None if found is None else found[k]
+        )
         for k, name in enumerate(names)
     ]  # fmt: skip
