@@ -51,7 +51,7 @@ def check_function(
             tangent is an array where there is one input, else a tuple with zeros for what is not differentiated.
             Beside another claim both are judged, and held against one another.
         jacobian: the claim as a matrix, for NumPy arrays: an array of shape (outputs, elements of the input) or
-            (*output shape, *input shape), a sparse matrix or linear operator of SciPy, or a function
+            ``(*output shape, *input shape)``, a sparse matrix or linear operator of SciPy, or a function
             ``jacobian(*inputs, **kwargs)`` that returns one; a tuple of them for several inputs. One alone is that of
             the first array, or of what argnums names.
         kwargs: keyword arguments; tensors among them count as inputs under their own names.
