@@ -92,6 +92,7 @@ def _run(body: str, folder: Path) -> str | None:
             arguments = ["-p", "_gradproof_pytest", *arguments]
         own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GRADPROOF"))}
         own |= {"COLUMNS": "80"}
+        own.pop("CI", None)  # pytest prints whole messages there, and not what a reader's terminal shows
         done = subprocess.run(
             [*_COMMANDS[program], *arguments], cwd=folder, env=own, encoding="utf-8", check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

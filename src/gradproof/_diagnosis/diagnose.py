@@ -31,20 +31,22 @@ ROUNDING = 1e-12
 PROOF_SEEDS = 611_953
 
 
-def diagnose(case: Case, claimed: Mapping[int, Sequence[Claimed]], seed: int, stages: Stages = STAGES) -> list[Finding]:
+def diagnose(
+    case: Case, claimed: Mapping[int, Sequence[Claimed]], seed: int, stages: Stages | None = None
+) -> list[Finding]:
     """Explains the wrong tensors of a case.
 
     Args:
         case: what is known; its ``explained`` is filled in.
         claimed: for each wrong tensor what the verdicts know of all tensors where it was judged.
         seed: of the directions that proofs use.
-        stages: the causes to ask.
+        stages: the causes to ask; all where left out.
 
     Returns:
         Findings, the simplest first; ``case.mended`` holds the claims that were proven right.
     """
     found: list[Finding] = []
-    for number, stage in enumerate(stages):
+    for number, stage in enumerate(STAGES if stages is None else stages):
         for again in range(ROUNDS):
             before = len(found)
             offered = [e for cause in stage for e in cause(case)] if case.open else []
