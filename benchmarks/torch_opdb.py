@@ -26,6 +26,8 @@ LARGEST = 2_000
 SAMPLES = 2
 #: Planted errors that change the gradient by less than this, relative, are left out.
 VISIBLE = 1e-4
+#: What is off by less than this beside the whole gradient is lost in the rounding of the outputs.
+ROUNDING = 1e-10
 PLANTS = ("one element +1%", "scaled by 1.5", "zero", "transposed")
 
 
@@ -164,13 +166,16 @@ def planted(sample: Sample, plant: str) -> Callable[..., Any] | None:
 
     outputs = sample.differentiable(*inputs)
     cotangents = [torch.randn_like(o) for o in outputs]
-    right = torch.autograd.grad(outputs, first, cotangents, allow_unused=True)[0]
+    every = torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True)
+    right = every[0]
     if right is None or not bool(torch.isfinite(right).all()):
         return None
+    whole = float(sum(part.norm() ** 2 for part in every if part is not None) ** 0.5)
     carrier = first.detach().clone().requires_grad_()
     (spoilt,) = torch.autograd.grad(spoil(carrier), carrier, right)
     size = float(right.norm() + spoilt.norm())
-    return function if size > 0 and float((right - spoilt).norm()) > VISIBLE * size else None
+    off = float((right - spoilt).norm())
+    return function if size > 0 and off > max(VISIBLE * size, ROUNDING * whole) else None
 
 
 def judged(function: Callable[..., Any], inputs: Sequence[torch.Tensor], seed: int) -> tuple[Any, float]:
