@@ -30,6 +30,23 @@ _PREFIXES = ("d", "grad_")
 _OVERLAP_WORK: Any = 10_000  # candidate solutions tried before two interleaved arrays are taken to share memory
 
 
+#: The key of a child that goes by its container's own name.
+OWN_NAME: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One level of a container that belongs to a framework.
+
+    Attributes:
+        children: key, or ``OWN_NAME``, and child of each.
+        make: puts such a container together from other children.
+    """
+
+    children: tuple[tuple[Any, Any], ...]
+    make: Callable[[Sequence[Any]], Any]
+
+
 class Kind(StrEnum):
     """What a leaf is to the user, so that it can be given back as the same kind of thing."""
 
@@ -68,16 +85,21 @@ class Structure:
 
     @classmethod
     def of(
-        cls, tree: Any, root: str = "params", foreign: Callable[[Any], NDArray[Any] | None] | None = None
+        cls,
+        tree: Any,
+        root: str = "params",
+        foreign: Callable[[Any], NDArray[Any] | None] | None = None,
+        nodes: Callable[[Any], Opened | None] | None = None,
     ) -> "Structure":
         """Takes a nesting apart; `root` is the user's name for the whole, and the name of a bare leaf.
 
-        `foreign` says of another framework's array which NumPy array stands for it as a leaf, and None of all else.
+        `foreign` says of another framework's array which NumPy array stands for it as a leaf, and None of all else;
+        `nodes` opens that framework's containers, and says None of all else.
 
         Raises:
             InputError: the nesting contains itself, a masked array, or floats inside an object or structured array.
         """
-        reading = _Reading(root, foreign)
+        reading = _Reading(root, foreign, nodes)
         build = reading.read(tree, "")
         return cls(tuple(reading.leaves), tuple(reading.statics), root, build)
 
@@ -191,12 +213,29 @@ class _Object:
         return new
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A container that a framework puts together."""
+
+    make: Callable[[Sequence[Any]], Any]
+    parts: tuple[_Builder, ...]
+
+    def __call__(self, values: Iterator[Any]) -> Any:
+        return self.make([build(values) for build in self.parts])
+
+
 class _Reading:
     """One pass over a nesting, in the user's order."""
 
-    def __init__(self, root: str, foreign: Callable[[Any], NDArray[Any] | None] | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        foreign: Callable[[Any], NDArray[Any] | None] | None = None,
+        nodes: Callable[[Any], Opened | None] | None = None,
+    ) -> None:
         self.root = root
         self._foreign = foreign
+        self._nodes = nodes
         self.leaves: list[Leaf] = []
         self.statics: list[tuple[str, Any]] = []
         self._taken: set[str] = set()
@@ -217,7 +256,8 @@ class _Reading:
         if kind is not None:
             self.leaves.append(Leaf(self._name(path), tree, kind))
             return next
-        children = _children(tree)
+        node = self._nodes(tree) if self._nodes is not None else None
+        children = _children(tree) if node is None else list(node.children)
         if children is None:
             if isinstance(tree, int) or (isinstance(tree, np.ndarray | np.generic) and tree.dtype.kind in "iub"):
                 self.statics.append((self._name(path), tree))
@@ -227,7 +267,7 @@ class _Reading:
         self._open.add(id(tree))
         items = tuple((key, self.read(child, _join(path, key))) for key, child in children)
         self._open.discard(id(tree))
-        return _builder(tree, items)
+        return _builder(tree, items) if node is None else _Made(node.make, tuple(build for _, build in items))
 
     def _name(self, path: str) -> str:
         name, copies = path or self.root, 1
@@ -343,6 +383,8 @@ def _text_segment(text: str) -> str:
 
 
 def _join(path: str, key: Any) -> str:
+    if key is OWN_NAME:
+        return path
     segment = _segment(key)
     return f"{path}.{segment}" if path and not segment.startswith("[") else path + segment
 

@@ -3,7 +3,7 @@
 The decision behind it: a tensor of a framework cannot exist before the framework was imported, so ``sys.modules`` says
 which ones to ask, and none is ever imported for a user who does not use it. On the processor a tensor and a NumPy array
 are two views of the same memory: the engine fills its working vector, and the framework's functions are handed tensors
-that look at it.
+that look at it. Where arrays cannot be written to, as those of JAX, they are handed copies.
 """
 
 import sys
@@ -63,14 +63,17 @@ class Foreign:
 
 
 def owner_of(value: Any) -> str:
-    """The framework that a value belongs to, ``"torch"``; "" for NumPy's and Python's own."""
+    """The framework that a value belongs to, ``"torch"`` or ``"jax"``; "" for NumPy's and Python's own."""
     torch = sys.modules.get("torch")
-    return "torch" if torch is not None and isinstance(value, torch.Tensor) else ""
+    if torch is not None and isinstance(value, torch.Tensor):
+        return "torch"
+    arrays = getattr(sys.modules.get("jax"), "Array", None)  # missing while it is being imported
+    return "jax" if arrays is not None and isinstance(value, arrays) else ""
 
 
 def framework_in(tree: Any, depth: int = 6) -> str:
     """The framework of the first foreign array in a nesting; "" where there is none."""
-    if not any(name in sys.modules for name in ("torch",)):
+    if not any(name in sys.modules for name in ("torch", "jax")):
         return ""
     if found := owner_of(tree):
         return found
@@ -82,15 +85,30 @@ def framework_in(tree: Any, depth: int = 6) -> str:
         parts = list(tree)
     else:
         parts = list(vars(tree).values()) if hasattr(tree, "__dataclass_fields__") and hasattr(tree, "__dict__") else []
-    return next((found for part in parts if (found := framework_in(part, depth - 1))), "")
+    found = next((found for part in parts if (found := framework_in(part, depth - 1))), "")
+    return found or ("jax" if not parts and _held_by_jax(tree) else "")
+
+
+def _held_by_jax(tree: Any) -> bool:
+    """Whether a value is a container that JAX alone can open, with arrays of JAX in it."""
+    if not hasattr(sys.modules.get("jax"), "Array") or isinstance(tree, int | float | complex | type(None)):
+        return False
+    from gradproof._adapters.jax_arrays.trees import holds_arrays
+
+    return holds_arrays(tree)
 
 
 def numbers(value: Any) -> NDArray[Any] | None:
     """A foreign array as a NumPy array that looks at the same memory where it can; None for anything else."""
-    if owner_of(value) == "torch":
+    owner = owner_of(value)
+    if owner == "torch":
         from gradproof._adapters.pytorch.tensors import array_of
 
         return array_of(value)
+    if owner == "jax":
+        from gradproof._adapters.jax_arrays.arrays import numbers_of
+
+        return numbers_of(value)
     return None
 
 

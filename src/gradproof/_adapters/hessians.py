@@ -64,6 +64,10 @@ class Hessian:
             from gradproof._adapters.pytorch.hessians import along
 
             cost = along(self.grads, self._values, self.directions[0])
+        elif framework == "jax":
+            from gradproof._adapters.jax_arrays import hessians as jax_hessians
+
+            cost = jax_hessians.along(self.grads, self.structure, self.directions[0])
         elif not given:
             raise InputError.of(
                 DOING, "`hessian`", "the claimed Hessian, or hvp=, as NumPy has no reverse mode", "None",
@@ -75,8 +79,7 @@ class Hessian:
     def times(self, params: Any, vector: Sequence[NDArray[Any]], *args: Any, **options: Any) -> list[NDArray[Any]]:
         """The claimed Hessian times a vector, one array a parameter."""
         if self.product is not None:
-            like = [_same_kind(v, leaf) for v, leaf in zip(vector, self.structure.leaves, strict=True)]
-            nested = self._nested(params, like)
+            nested = self._nested(params, vector)
             return [np.asarray(v) for v in self._values(self.product(params, nested, *args, **options), numbers)]
         claim = self.claim
         found = claim(params, *args, **options) if _computed(claim) else claim
@@ -141,11 +144,16 @@ class Hessian:
             return token
 
         bare = self.names == (self.structure.root,)
-        reader = stand_in if framework_in(tree) else None
-        found = Structure.of(tree, self.structure.root if bare else "grads", reader)
-        entries = {
-            leaf.name: kept[id(leaf.value)][1] if id(leaf.value) in kept else leaf.value for leaf in found.leaves
-        }
+        name, framework = self.structure.root if bare else "grads", framework_in(tree)
+        if framework == "jax":
+            from gradproof._adapters.jax_arrays.trees import entries_of
+
+            entries = {n: np.asarray(v) for n, v in entries_of(tree, name).items()}
+        else:
+            found = Structure.of(tree, name, stand_in if framework else None)
+            entries = {
+                leaf.name: kept[id(leaf.value)][1] if id(leaf.value) in kept else leaf.value for leaf in found.leaves
+            }
         if bare and len(entries) == 1:
             return list(entries.values())
         partners = pair(self.names, list(entries)).pairs
@@ -159,10 +167,17 @@ class Hessian:
 
     def _nested(self, params: Any, vector: Sequence[Any]) -> Any:
         """A vector in the nesting of the parameters, which may be tensors."""
-        return _structure(params, self.structure.root).rebuild(list(vector))
+        if framework_in(params) == "jax":
+            from gradproof._adapters.jax_arrays.hessians import tangent
+
+            return tangent(params, self.structure.root, vector)
+        like = [_same_kind(v, leaf) for v, leaf in zip(vector, self.structure.leaves, strict=True)]
+        return _structure(params, self.structure.root).rebuild(like)
 
     def _matrix(self, claim: Any) -> Any:
         """The Hessian as something that multiplies flat vectors."""
+        if framework_in(claim) == "jax" and numbers(claim) is None:
+            claim = self._blocks(claim)
         if isinstance(claim, Mapping):
             rows = [
                 np.concatenate([_block(claim, a, b) for b in self.structure.leaves], axis=1)
@@ -182,10 +197,27 @@ class Hessian:
             )  # fmt: skip
         return matrix
 
+    def _blocks(self, claim: Any) -> dict[str, dict[str, Any]]:
+        """What jax.hessian returns, blocks in a nesting of nestings, by the names of rows and columns."""
+        from gradproof._adapters.jax_arrays.trees import entries_of
+
+        entries = entries_of(claim, "hessian")
+        return {
+            row: {
+                column: np.asarray(entries[row + ("" if column[0] == "[" else ".") + column]) for column in self.names
+            }
+            for row in self.names
+        }
+
 
 def _structure(params: Any, root: str) -> Structure:
     """Parameters taken apart, tensors as arrays."""
-    return Structure.of(params, root, numbers if framework_in(params) else None)
+    framework = framework_in(params)
+    if framework == "jax":
+        from gradproof._adapters.jax_arrays.trees import structure_of
+
+        return structure_of(params, root, [])
+    return Structure.of(params, root, numbers if framework else None)
 
 
 def _called(function: Callable[..., Any], *given: Any, **options: Any) -> Any:

@@ -91,6 +91,11 @@ def _mapped(tree: Any, change: Change) -> Any:
         array = np.asarray(numbers(tree))
         changed = change(array)
         return tree if changed is array else of_array(changed, tree)
+    if owner_of(tree) == "jax" and (own := numbers(tree)) is not None:
+        from gradproof._adapters.jax_arrays.arrays import of_array
+
+        changed = change(own)
+        return tree if changed is own else of_array(changed, tree)
     return change(tree) if isinstance(tree, np.ndarray) else tree
 
 

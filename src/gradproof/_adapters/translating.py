@@ -24,21 +24,22 @@ def in_numpy(call: Call, data: Sequence[Any], method: str = "auto") -> Call:
     Raises:
         InputError: a tensor cannot be moved.
     """
-    if call.foreign is not None or framework_in(call.params) != "torch":
-        return call
+    framework = "" if call.foreign is not None else framework_in(call.params)
+    if not framework or not callable(call.cost):
+        return call  # what is no function is refused where calls are opened
+    formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)
+    root = argument_name(call.cost) or "params"
+    given = call.cost, call.params, call.grads, call.args, call.options or {}, call.has_aux, formats
+    if framework == "jax":
+        from gradproof._adapters.jax_arrays import translate as jax_translate
+
+        made = jax_translate.translated(jax_translate.Wanted(*given), root)
+        return replace(call, cost=made.cost, grads=made.grads, foreign=made.foreign)
     from gradproof._adapters.pytorch.residing import Asked
     from gradproof._adapters.pytorch.translate import Wanted, translated
 
-    cost: Any = call.cost
-    if not callable(cost):
-        return call  # refused where calls are opened
-    formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)
-    root = argument_name(cost) or "params"
-    found = translated(
-        Wanted(cost, call.params, call.grads, call.args, call.options or {}, call.has_aux, formats), root,
-        Asked(method), data,
-    )  # fmt: skip
-    return replace(call, cost=found.cost, grads=found.grads, foreign=found.foreign, has_aux=call.has_aux)
+    found = translated(Wanted(*given), root, Asked(method), data)
+    return replace(call, cost=found.cost, grads=found.grads, foreign=found.foreign)
 
 
 def data_in_numpy(data: Any) -> Any:

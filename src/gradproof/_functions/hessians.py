@@ -33,7 +33,7 @@ def check_hessian(
         params: a float array or tensor, or any nesting of them.
         hessian: the claim: an array of shape (n, n) in the order of ``to_vector``, sparse or dense, a nesting of blocks
             ``{name: {name: block}}``, or a function ``(params, *args, **options)`` that returns one of them; None, for
-            PyTorch, for what double backward computes.
+            PyTorch and JAX, for what differentiating ``grads`` gives.
         hvp: the claim as a product, ``hvp(params, vector, *args, **options)`` with a vector in the nesting of the
             parameters, that returns the Hessian times the vector in the same nesting.
         args: arguments after the parameters.

@@ -19,8 +19,11 @@ from gradproof._functions.subject import Subject
 from gradproof._guard import planned
 from gradproof._records import Finding, Place, Report, Verdict
 
-#: What PyTorch says of gradients whose form does not fit.
-REFUSED = ("returned an invalid gradient", "returned an incorrect number of gradients", "expected Variable or None")
+#: What PyTorch and JAX say of gradients whose form does not fit.
+REFUSED = (
+    "returned an invalid gradient", "returned an incorrect number of gradients", "expected Variable or None",
+    "Custom VJP bwd rule", "Custom JVP rule",
+)  # fmt: skip
 #: Evaluations that the laws take at most, as a rule.
 LAWS = 80
 
@@ -73,7 +76,9 @@ def _malformed(subject: Subject, everything: Cotangents) -> Finding | None:
     """What is wrong with the form of what the backward pass returns, where the framework itself refuses it."""
     backward = subject.backward()
     found = attempt(backward.gradients, Asked(everything))
-    if not isinstance(found, RuntimeError) or not any(words in str(found) for words in REFUSED):
+    if not isinstance(found, RuntimeError | TypeError | ValueError) or not any(
+        words in str(found) for words in REFUSED
+    ):
         return None
     masks = {slot.name: np.ones(slot.shape, dtype=bool) for slot in backward.inputs}
     names = tuple(masks)

@@ -70,11 +70,16 @@ class Passed:
         Raises:
             InputError: it cannot be checked.
         """
-        if not self.of_arrays:
+        framework = framework_in((list(self.inputs), dict(self.keywords)))
+        given = self.function, self.inputs, self.keywords, self.argnums, self.vjp, self.twin, self.seed
+        if framework == "torch":
             from gradproof._adapters.pytorch.subject import tensor_subject
 
-            given = self.function, self.inputs, self.keywords, self.argnums
-            return tensor_subject(*given, self.vjp, self.twin, self.seed)
+            return tensor_subject(*given)
+        if framework == "jax":
+            from gradproof._adapters.jax_arrays.subject import jax_subject
+
+            return jax_subject(*given)
         return self.in_numpy()
 
     def in_numpy(self) -> "ArraySubject":

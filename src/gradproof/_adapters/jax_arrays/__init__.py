@@ -1,0 +1,1 @@
+"""Costs and functions of JAX as functions of NumPy arrays."""
