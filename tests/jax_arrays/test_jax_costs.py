@@ -238,3 +238,15 @@ def test_sharded_arrays() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], env=own, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_stages_of_training() -> None:
+    params, X, Y = network()
+
+    def step(p: Any, i: int) -> Any:
+        return jax.tree.map(lambda x, g: x - 0.1 * g, p, jax.grad(cost)(p, X, Y))
+
+    for claim, verdict in ((None, "correct"), (doubled, "wrong")):
+        stages = gp.Stages(cost, claim, data=(X, Y), examples_axis=0)
+        found = stages.train(step, params, (0, 2))
+        assert stages.at("larger", found, scales=(1, 2)).verdict == verdict

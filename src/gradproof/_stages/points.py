@@ -32,6 +32,10 @@ def moment(cost: Callable[..., Any], params: Any, scale: float = 1.0) -> Any:
         from gradproof._adapters.pytorch.moments import of_module
 
         return of_module(params, scale)
+    if framework_in(params) == "jax":
+        from gradproof._adapters.jax_arrays.moments import scaled
+
+        return scaled(params, scale)
     if framework_in(params):
         from gradproof._adapters.pytorch.moments import copied, of_nesting
 
@@ -44,6 +48,10 @@ def unchanged(cost: Callable[..., Any], params: Any, before: Any) -> bool:
     """Whether parameters still are what they were at a moment, bit for bit but for the sign of zeros."""
     if in_place(cost, params) and hasattr(before, "unchanged"):
         return bool(before.unchanged())
+    if framework_in(params) == "jax":
+        from gradproof._adapters.jax_arrays import moments
+
+        return moments.same(params, before)
     if framework_in(params):
         from gradproof._adapters.pytorch.moments import same
 
