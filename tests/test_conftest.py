@@ -116,3 +116,12 @@ def test_commands_run_in_the_folder_of_the_files(tmp_path: Path) -> None:
 def test_a_block_in_another_language_is_left_alone(tmp_path: Path) -> None:
     status, output = outcome(tmp_path, "```text\nnot python\n```\n\n```python\na = 1\n```\n", "1", "README.md")
     assert (status, "1 passed" in output) == (0, True), output
+
+
+@pytest.mark.parametrize(("demanded", "told"), [("", "2 skipped"), ("1", "2 failed")])
+def test_a_page_on_a_framework_that_is_not_installed_is_skipped(tmp_path: Path, demanded: str, told: str) -> None:
+    """A module of that name that fails to load stands before whatever is installed."""
+    (tmp_path / "jax.py").write_text("raise ModuleNotFoundError('planted', name='jax')\n", encoding="utf-8")
+    page = "```python\nimport jax\n```\n\n```python\nassert False\n```\n"
+    _, output = outcome(tmp_path, page, demanded, "docs/page.md")
+    assert told in output, output

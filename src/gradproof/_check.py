@@ -69,7 +69,9 @@ def check(
         params: a float array, or any nesting of dicts, lists, tuples, named tuples and dataclasses of float arrays of
             any shape and float or complex dtype; Python floats count. Left unchanged.
         grads: the claimed gradient in the same nesting, a callable ``(params, *args, *data, **options) -> nesting``,
-            or True. ``dW1`` pairs with ``W1``. Complex: dcost/dRe + i dcost/dIm.
+            or True. ``dW1`` pairs with ``W1``. Complex: dcost/dRe + i dcost/dIm; for
+            arrays of JAX its conjugate, as ``jax.grad`` gives it. Left out, it is what reverse mode says of tensors or
+            arrays of JAX.
         args: positional arguments passed on, never varied.
         data: the batch: a tuple of arrays (or one array), passed on after ``args``. Given, a wrong gradient is also
             looked at with one example, and with each example twice, to name its cause.

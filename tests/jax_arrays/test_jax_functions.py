@@ -134,3 +134,41 @@ def test_regimes() -> None:
     report = gp.check_function(made(wrong=True), x, regimes=True)
     assert report.verdict == "wrong"
     assert "in place of 5" in report.findings[0].message
+
+
+def transposed(along: float, back: float) -> Any:
+    """A sine whose tangents are multiplied by one number forwards and by another one backwards."""
+    from jax.custom_derivatives import linear_call
+
+    f = jax.custom_jvp(jnp.sin)
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        (x,), (t,) = primals, tangents
+        moved = linear_call(lambda c, t: along * c * t, lambda c, v: back * c * v, jnp.cos(x), t)
+        return jnp.sin(x), moved
+
+    f.defjvp(rule)
+    return f
+
+
+def test_forward_and_reverse_mode_are_adjoint() -> None:
+    assert gp.check_function(transposed(1.0, 1.0), X).verdict == "correct"
+    report = gp.check_function(transposed(1.5, 1.0), X)
+    assert report.verdict == "wrong"
+    (finding,) = report.findings
+    assert finding.detail == "jvp and vjp are not adjoint"
+    assert "it is forward mode that is wrong" in finding.message
+    assert gp.check_function(transposed(1.0, 1.5), X).findings[0].cause == "factor"
+    z = X + 1j * X[::-1]
+    assert gp.check_function(lambda z: jnp.exp(z) * z.conj(), z).verdict == "correct"
+
+
+def test_a_rule_whose_forward_pass_is_another_function() -> None:
+    def made(share: float) -> Any:
+        f = jax.custom_vjp(jnp.sin)
+        f.defvjp(lambda x: (jnp.sin(x) * share, x), lambda x, v: (v * jnp.cos(x),))
+        return f
+
+    assert not gp.check_function(made(1.0), X).findings
+    report = gp.check_function(made(1.1), X)
+    assert [(f.cause, f.severity) for f in report.findings] == [("other-loss", "warning")]

@@ -337,6 +337,14 @@ class ArrayPass:
         """Nothing adapts what the user's code returns, so that the check itself sees it."""
         return ()
 
+    def undifferentiated(self, asked: Asked) -> Cotangents:
+        """NumPy differentiates nothing."""
+        return ()
+
+    def pushed(self, tangents: Sequence[NDArray[Any]]) -> Cotangents | None:
+        """A Jacobian-vector product of the user's own is judged by itself."""
+        return None
+
     def _values(self, asked: Asked) -> list[Any]:
         found: list[Any] = []
         for i, (slot, value) in enumerate(zip(self.inputs, asked.values or self.values, strict=True)):

@@ -176,3 +176,9 @@ class Backward(Protocol):
 
     def returned(self, asked: Asked) -> Sequence[Returned]:
         """Gradients as the user's code returned them, where the framework lets them be seen."""
+
+    def undifferentiated(self, asked: Asked) -> Cotangents:
+        """What the function returns where nothing is differentiated; () where that is the same call."""
+
+    def pushed(self, tangents: Sequence[NDArray[Any]]) -> Cotangents | None:
+        """What forward mode makes of one tangent an input; None where there is no forward mode to ask."""

@@ -6,7 +6,7 @@ One line a law. All of them take a few forward and backward passes and no measur
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from gradproof._algebra import alone, asked, layouts, linear, repeated
+from gradproof._algebra import alone, asked, forwards, layouts, linear, repeated
 from gradproof._algebra.backward import Asked, Backward, Cotangents
 from gradproof._algebra.comparing import Trial
 from gradproof._records import Finding
@@ -23,6 +23,8 @@ LAWS: tuple[Law, ...] = (
     repeated.stale,
     asked.fewer,
     asked.form,
+    forwards.undifferentiated,
+    forwards.adjoint,
 )
 
 

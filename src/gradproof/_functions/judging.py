@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._adapters.numpy import Call
 from gradproof._algebra.alone import MOST
@@ -232,3 +233,15 @@ class Counted:
         """Gradients as the user's code returned them."""
         self.meter.spend(1)
         return self.pass_.returned(asked)
+
+    def undifferentiated(self, asked: Asked) -> Cotangents:
+        """What the function returns where nothing is differentiated."""
+        found = self.pass_.undifferentiated(asked)
+        self.meter.spend(1 if found else 0)
+        return found
+
+    def pushed(self, tangents: Sequence[NDArray[Any]]) -> Cotangents | None:
+        """What forward mode makes of tangents."""
+        found = self.pass_.pushed(tangents)
+        self.meter.spend(0 if found is None else 1)
+        return found

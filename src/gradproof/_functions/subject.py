@@ -92,8 +92,8 @@ class Passed:
 
         if not self.of_arrays:
             raise InputError.of(
-                "setting up the check of a function", "jacobian= and jvp=", "left out for tensors", "given",
-                "Pass vjp=, or NumPy arrays in place of the tensors.",
+                "setting up the check of a function", "jacobian= and jvp=", "left out for tensors and arrays of JAX",
+                "given", "Pass vjp=, or NumPy arrays in place of the tensors.",
             )  # fmt: skip
         claims = Claims(self.vjp, self.jacobian, self.jvp)
         return array_subject(

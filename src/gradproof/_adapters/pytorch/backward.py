@@ -21,7 +21,7 @@ from gradproof._adapters.pytorch.state import Behind
 from gradproof._adapters.pytorch.target import outputs_of
 from gradproof._adapters.pytorch.tensors import array_of, tensor_of
 from gradproof._adapters.randomness import Snapshot
-from gradproof._algebra.backward import Answer, Asked, Layout, Returned, Slot
+from gradproof._algebra.backward import Answer, Asked, Cotangents, Layout, Returned, Slot
 
 #: What stands between the elements of a tensor that is every second element of another.
 BETWEEN = 3.0
@@ -113,6 +113,14 @@ class Graph:
             slots = {id(leaf): i for i, leaf in enumerate(made.leaves)}
             names = [slot.name for slot in self.inputs]
             return raw(custom_nodes(made.outputs), slots, names, lambda: self._backward(made, asked, retain=True))
+
+    def undifferentiated(self, asked: Asked) -> Cotangents:
+        """A rule has one forward pass, differentiated or not."""
+        return ()
+
+    def pushed(self, tangents: Sequence[NDArray[Any]]) -> Cotangents | None:
+        """Forward mode is not asked: hardly any rule has one."""
+        return None
 
     @contextmanager
     def _still(self) -> Iterator[None]:
