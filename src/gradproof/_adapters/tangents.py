@@ -72,10 +72,14 @@ class Tangents:
         """Some tangents of each input, of its own size, and no more than it has elements."""
         rng = np.random.default_rng([self.subject.seed, 419])
         found = []
-        for leaf in self.subject.structure.leaves:
+        for k, leaf in enumerate(self.subject.structure.leaves):
             value = np.asarray(leaf.value, dtype=np.float64)
             scale = float(np.sqrt(np.mean(value**2))) or 1.0
-            found.append(scale * rng.standard_normal((min(TANGENTS, max(value.size, 1)), *value.shape)))
+            own = scale * rng.standard_normal((min(TANGENTS, max(value.size, 1)), *value.shape))
+            domain = self.subject.domains[k] if self.subject.domains else None
+            if domain is not None:  # what lies on a bound stays there
+                own = np.array([np.where(domain.touching(value), 0.0, domain.claimed(tangent)) for tangent in own])
+            found.append(own)
         return found
 
     def forward(self, values: Sequence[Any]) -> Forward:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradproof._adapters.domains import Domains, presented
 from gradproof._errors import InputError
 from gradproof._records import Tensor
 from gradproof._tree import Kind, Leaf, Structure
@@ -32,6 +33,7 @@ class Caller:
         options: keyword arguments.
         live: whether the functions take no parameters and read the user's own arrays.
         paired: whether the cost returns (cost, something).
+        domains: where each leaf may go; empty where all may go anywhere.
     """
 
     cost: Callable[..., Any]
@@ -41,6 +43,7 @@ class Caller:
     options: Mapping[str, Any] | None = None
     live: bool = False
     paired: bool = False
+    domains: Domains = ()
 
     def present(self, work: NDArray[Any]) -> list[Any]:
         """The flat vector as the user's leaves: views where possible, in the precision of the vector."""
@@ -81,6 +84,8 @@ class Caller:
     def hand_over(self, function: Callable[..., Any], values: list[Any], *, native: bool = False) -> Any:
         """Calls one of the user's functions with so many leaves."""
         options = self.options or {}
+        if self.domains:
+            values = presented(self.domains, values)
         if self.live:
             for leaf, value in zip(self.structure.leaves, values, strict=True):
                 np.copyto(leaf.value, value, casting="unsafe")
