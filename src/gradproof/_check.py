@@ -282,8 +282,8 @@ def _where_it_lives(call: Call, chosen: Options, meter: Meter) -> Found:
     assert call.foreign is not None
     assert call.foreign.resident is not None
     if call.allowed is not None:
-        raise InputError.of("reading bounds and domains", "the parameters", "on the processor", "tensors that stay on "
-                            "their device", "Leave out bounds= and domain=, or move them to the processor.")  # fmt: skip
+        raise InputError.of("reading bounds and domains", "the parameters", "on the processor", "tensors that stay "
+                            "on their device", "Leave out bounds= and domain=, or move them to the processor.")  # fmt: skip
     names = call.foreign.structure.names
     wanted = chosen_names(names, call)
     return resident(call.foreign.resident(wanted.__contains__), chosen, meter)

@@ -107,7 +107,7 @@ class Domain:
         low = np.full(value.shape, -np.inf) if self.low is None else self.low
         high = np.full(value.shape, np.inf) if self.high is None else self.high
         room = np.minimum(size, 0.25 * (high - low))
-        return np.clip(value, low + room, high - room)
+        return np.asarray(np.clip(value, low + room, high - room))
 
 
 Domains = tuple[Domain | None, ...]
@@ -117,8 +117,8 @@ def read_domains(bounds: Any, domain: Any, structure: Structure) -> Domains:
     """The domain of each leaf; an empty tuple where none has any.
 
     Args:
-        bounds: a ``scipy.optimize.Bounds``, arrays (low, high), or a list of pairs, for one array; a mapping of names to
-            such for several.
+        bounds: a ``scipy.optimize.Bounds``, arrays (low, high), or a list of pairs, for one array; a mapping of names
+            to such for several.
         domain: one of ``NAMES``, a predicate, or a mapping of names to such.
         structure: the leaves.
 

@@ -233,3 +233,31 @@ def _from_inside(
             remarks.setdefault(i, f"{what} measured from inside the cost's domain")
         return f"{what} lies at the edge of the cost's domain; measured from inside it.", None
     return "", None
+
+
+def _wrong_there(
+    tensor: Tensor, seen: Sequence[tuple[int, float, float]], claim: NDArray[Any], said: Callable[[list[int]], str]
+) -> Finding:  # fmt: skip
+    """What is wrong at coordinates at the edge of the domain.
+
+    Args:
+        tensor: the tensor.
+        seen: (coordinate, claimed - measured, error bar).
+        claim: the claimed gradient.
+        said: names coordinates.
+    """
+    sure = {c: abs(mismatch) - bar for c, mismatch, bar in seen}
+    wrong = [c for c in sure if sure[c] > WRONG_BESIDE * max(sure.values())]
+    worst = max(seen, key=lambda one: abs(one[1]) - one[2])
+    value = float(claim.reshape(-1)[worst[0]])
+    mask = np.zeros(tensor.size, dtype=bool)
+    mask[wrong] = True
+    shaped = np.logical_or(mask[::2], mask[1::2]) if tensor.complex else mask
+    place = said(wrong)
+    return Finding(
+        "region", "error", (tensor.name,), Place(place, {tensor.name: shaped.reshape(tensor.shape)}),
+        f"The gradient of {tensor.name} is wrong at the edge of where it may go, at {place}: claimed of "
+        f"{said([worst[0]])} is {value:.6g}, measured from inside {value - worst[1]:.6g}.",
+        "Look at what is done for values on a bound: the gradient there is that of the cost, and not a projected one.",
+        "at the edge",
+    )  # fmt: skip
