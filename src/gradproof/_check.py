@@ -12,7 +12,6 @@ from typing import Any
 
 from gradproof import _guard
 from gradproof._adapters.batch import read_batch
-from gradproof._adapters.domains import Allowed
 from gradproof._adapters.numpy import Call, Session, chosen_names, open_session
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._errors import InputError
@@ -33,6 +32,7 @@ from gradproof._pipeline.probing import probing
 from gradproof._pipeline.progress import Progress, read_progress
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
 from gradproof._records import Finding, Report
+from gradproof._tree import Structure
 
 
 def check(
@@ -159,12 +159,14 @@ def _with_vector(call: Call) -> Call:
     return with_vector(call)
 
 
-def _allowed(bounds: Any, domain: Any, *, vectorized: bool = False) -> Allowed | None:
+def _allowed(bounds: Any, domain: Any, *, vectorized: bool = False) -> Callable[[Structure], Any] | None:
     if bounds is None and domain is None:
         return None
     if vectorized:
         raise InputError.of("reading bounds and domains", "`vectorized`", "False, as sets of parameters leave the "
                             "bounds one by one", "True", "Leave it out.")  # fmt: skip
+    from gradproof._adapters.domains import Allowed  # hardly any check has them
+
     return Allowed(bounds, domain)
 
 
@@ -282,8 +284,10 @@ def _where_it_lives(call: Call, chosen: Options, meter: Meter) -> Found:
     assert call.foreign is not None
     assert call.foreign.resident is not None
     if call.allowed is not None:
-        raise InputError.of("reading bounds and domains", "the parameters", "on the processor", "tensors that stay "
-                            "on their device", "Leave out bounds= and domain=, or move them to the processor.")  # fmt: skip
+        raise InputError.of(
+            "reading bounds and domains", "the parameters", "on the processor", "tensors that stay on their device",
+            "Leave out bounds= and domain=, or move them to the processor.",
+        )  # fmt: skip
     names = call.foreign.structure.names
     wanted = chosen_names(names, call)
     return resident(call.foreign.resident(wanted.__contains__), chosen, meter)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from gradproof._adapters.arrays import ArrayProblem, Point, keep_memory
 from gradproof._adapters.batch import Batch
 from gradproof._adapters.claims import Claims, read_claims
-from gradproof._adapters.domains import Domains
 from gradproof._adapters.foreign import Foreign
 from gradproof._adapters.held import Kept, arrays_in, passed
 from gradproof._adapters.randomness import Snapshot, sources
@@ -26,6 +25,9 @@ from gradproof._adapters.user import Caller, Presented, argument_name, takes_par
 from gradproof._errors import InputError
 from gradproof._records import Tensor, format_of, spacing
 from gradproof._tree import Kind, Leaf, Structure, shared
+
+if TYPE_CHECKING:
+    from gradproof._adapters.domains import Domains
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Call:
     vary: Sequence[str] = ()
     terms: Mapping[str, Callable[..., Any]] | None = None
     foreign: Foreign | None = None
-    allowed: Callable[[Structure], Domains] | None = None
+    allowed: Callable[[Structure], "Domains"] | None = None
 
 
 @dataclass(frozen=True)

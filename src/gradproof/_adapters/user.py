@@ -10,15 +10,17 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.domains import Domains, presented
 from gradproof._errors import InputError
 from gradproof._records import Tensor
 from gradproof._tree import Kind, Leaf, Structure
+
+if TYPE_CHECKING:
+    from gradproof._adapters.domains import Domains
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Caller:
     options: Mapping[str, Any] | None = None
     live: bool = False
     paired: bool = False
-    domains: Domains = ()
+    domains: "Domains" = ()
 
     def present(self, work: NDArray[Any]) -> list[Any]:
         """The flat vector as the user's leaves: views where possible, in the precision of the vector."""
@@ -85,6 +87,8 @@ class Caller:
         """Calls one of the user's functions with so many leaves."""
         options = self.options or {}
         if self.domains:
+            from gradproof._adapters.domains import presented  # hardly any check has them
+
             values = presented(self.domains, values)
         if self.live:
             for leaf, value in zip(self.structure.leaves, values, strict=True):
