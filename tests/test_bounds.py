@@ -186,3 +186,13 @@ def test_lists_as_scipy_reads_them() -> None:
 def test_a_list_is_a_nesting_for_everybody_else() -> None:
     report = gp.check(lambda p: p[0] * p[1], [1.5, 2.0], lambda p: [p[1], p[0]])
     assert (report.verdict, len(report.tensors)) == ("correct", 2)
+
+
+@pytest.mark.parametrize("method", ["exhaustive", "probe", "classic"])
+def test_other_methods_stay_within_the_bounds(method: str) -> None:
+    for x in POINTS[:4]:
+        cost = Watched()
+        try:
+            assert gp.check(cost, x, grad, bounds=(0, None), method=method).verdict != "wrong"
+        finally:
+            assert cost.lowest >= 0.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from problems import Problem
 
 import gradproof as gp
 
@@ -20,28 +21,38 @@ class Pair:
     Attributes:
         name: package and function.
         check: judges it with random numbers drawn from a seed.
+        problem: the same as a problem with a cost that may take complex numbers, for a seed; None where it is no cost.
     """
 
     name: str
     check: Callable[[int], gp.Report]
+    problem: Callable[[int], Problem] | None = None
 
 
 def elementwise(name: str, function: Any, derivative: Any, low: float, high: float, size: int = 8) -> Pair:
     """A function of one number, at several at once: their weighted sum as a cost."""
 
-    def check(seed: int) -> gp.Report:
+    def problem(seed: int) -> Problem:
         rng = np.random.default_rng([seed, 1])
         weights = rng.uniform(0.5, 1.5, size)
-        x = rng.uniform(low, high, size)
+        return Problem(
+            name,
+            lambda params: np.sum(weights * function(params["x"])),
+            {"x": rng.uniform(low, high, size)},
+            lambda params: {"x": weights * derivative(params["x"])},
+        )
+
+    def check(seed: int) -> gp.Report:
+        made = problem(seed)
         return gp.check(
-            lambda x: float(np.sum(weights * function(x))),
-            x,
-            lambda x: weights * derivative(x),
+            lambda x: float(made.cost({"x": x})),
+            made.params["x"],
+            lambda x: made.grads({"x": x})["x"],
             seed=seed,
             bounds=(low - 0.05 * abs(low), high + 0.05 * abs(high)) if low < high else None,
         )
 
-    return Pair(name, check)
+    return Pair(name, check, problem)
 
 
 def cost(name: str, function: Any, gradient: Any, at: Any, **more: Any) -> Pair:

@@ -86,18 +86,23 @@ class Tangents:
         """The claimed change of the outputs for tangents, flat.
 
         Raises:
-            InputError: what the product returns has another size than the outputs.
+            InputError: what the product returns has another size than the outputs, or it has no tangent to be given.
         """
         inputs, _ = self.subject.built(values)
         every = [np.shape(value) for value in inputs]
         places = {f"inputs[{i}]": i for i in range(len(inputs))}
+        missing = [name for name in self.subject.structure.names if name not in places]
+        if missing:
+            raise InputError.of(
+                "computing the claimed Jacobian-vector product", "what is differentiated", "positional arrays",
+                ", ".join(missing), "Pass it as an array of its own, or name the others in argnums=.",
+            )  # fmt: skip
         size = self.subject.outputs[0].size
 
         def along(tangents: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
             full: list[Any] = [np.zeros(shape) for shape in every]
             for name, tangent in zip(self.subject.structure.names, tangents, strict=True):
-                if name in places:
-                    full[places[name]] = np.array(tangent)
+                full[places[name]] = np.array(tangent)
             returned = np.asarray(self.jvp(tuple(inputs), full[0] if len(full) == 1 else tuple(full)))
             if returned.size != size:
                 raise InputError.of(

@@ -271,7 +271,10 @@ def outputs_of(returned: Any) -> list[NDArray[Any]]:
         return [array] if array.dtype.kind in "fc" else []
     if isinstance(returned, Mapping):
         return [array for part in returned.values() for array in outputs_of(part)]
-    return [a for part in returned for a in outputs_of(part)] if isinstance(returned, list | tuple) else []
+    if isinstance(returned, list | tuple):
+        return [a for part in returned for a in outputs_of(part)]
+    # Tensors of small frameworks, such as MyGrad's, that can be read as arrays.
+    return outputs_of(np.asarray(returned)) if hasattr(returned, "__array__") else []
 
 
 def _slot(name: str, array: NDArray[Any]) -> Slot:

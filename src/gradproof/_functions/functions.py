@@ -96,6 +96,9 @@ def check_function(
                     None if bounds is None and domain is None else Allowed(bounds, domain))  # fmt: skip
     chosen = Chosen(read_patterns("only", only), read_patterns("exclude", exclude))
     if jacobian is not None or jvp is not None:
+        if order != 1 or regimes:
+            raise InputError.of(DOING, "`order` and `regimes`", "left out beside jacobian= and jvp=",
+                                f"order={order}, regimes={regimes}", "Leave them out, or pass vjp=.")  # fmt: skip
         return _of_arrays(passed, chosen, settings)
     if not is_made():
         return judged(lambda: first_call(passed.opened(), chosen), settings)
