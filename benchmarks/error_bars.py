@@ -3,18 +3,24 @@
 The decision it rests on: the probes are those of a check, taken from the judge itself, and the truth is the complex
 step along the very same direction. Points exactly on a kink have no derivative and are counted apart. The claims are
 right, or off by 1% noise, so that the bars are tried with a mismatch to be measured and without.
+
+Functions of SciPy that nobody here wrote are tried as well, where they take complex numbers. That is seen and never
+assumed: the complex step must agree with a measured slope to a few digits, far fewer than the bars are held to.
 """
 
 import argparse
 import statistics
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from problems import ACTIVATIONS, SMOOTH, STATES, Array, Problem, classifier, complex_step
 from problems.core import Gradient
 from running import arguments, each, table, write
+from wild import Pair, scipy_special
 
 from gradproof._adapters.arrays import ArrayProblem
 from gradproof._adapters.numpy import Call, open_session
@@ -30,6 +36,9 @@ FULL, SHORT = 60, 3
 STRIDE = 100_000
 # The truth is rounded as well, by this much of the sum of |claimed x direction|.
 ROUNDING = 1e-15
+# What a cost of others makes of complex numbers counts as its derivative if it agrees with differences to this.
+LOOSE = 1e-4
+WILD = "SciPy's functions"
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,8 @@ class Item:
     """One problem whose probes are held against the truth.
 
     Attributes:
-        kind: an activation, or a problem of the smooth suite.
-        state: one of ``STATES``, "" for the smooth suite.
+        kind: an activation, a problem of the smooth suite, or a function of SciPy.
+        state: one of ``STATES``, "" for the smooth suite, ``WILD`` for SciPy.
         wrong: whether the claim is off by 1% noise.
         seed: draws the problem and the noise.
     """
@@ -51,6 +60,8 @@ class Item:
     @property
     def family(self) -> str:
         """The row of the table that it counts in."""
+        if self.state == WILD:
+            return WILD
         return f"{self.kind}, {self.state}" if self.state else self.kind
 
 
@@ -75,6 +86,40 @@ class Probed:
 
     probes: tuple[Probe, ...]
     on_kink: bool
+
+
+@cache
+def wild_pairs() -> dict[str, Pair]:
+    """SciPy's special functions by their names."""
+    return {pair.name: pair for pair in scipy_special.pairs() if pair.problem is not None}
+
+
+def takes_complex(problem: Problem, seed: int) -> bool:
+    """Whether the complex step gives a derivative: evaluated, and held against central differences."""
+    rng = np.random.default_rng(seed)
+    direction = {name: rng.standard_normal(value.shape) for name, value in problem.params.items()}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            slope = complex_step(problem.cost, problem.params, direction)
+        except TypeError:  # SciPy's functions of real numbers alone
+            return False
+
+        def at(step: float) -> float:
+            return float(problem.cost({name: v + step * direction[name] for name, v in problem.params.items()}))
+
+        measured = (at(1e-5) - at(-1e-5)) / 2e-5
+    return bool(np.isfinite(slope)) and abs(slope - measured) <= LOOSE * abs(measured)
+
+
+def made(item: Item) -> Problem | None:
+    """The problem of an item; None where the complex step says nothing of it."""
+    if item.state != WILD:
+        return classifier(SIZES, item.kind, item.state, item.seed) if item.state else SMOOTH[item.kind](item.seed)
+    maker = wild_pairs()[item.kind].problem
+    assert maker is not None
+    problem = maker(item.seed)
+    return problem if takes_complex(problem, item.seed) else None
 
 
 def noisy_claim(problem: Problem, seed: int) -> Gradient:
@@ -125,7 +170,9 @@ def groups(place: Place0) -> Iterator[tuple[tuple[Block, ...], bool]]:
 
 def check_one(item: Item) -> Probed:
     """Probes one problem as a check does and holds every probe against the complex step."""
-    problem = classifier(SIZES, item.kind, item.state, item.seed) if item.state else SMOOTH[item.kind](item.seed)
+    problem = made(item)
+    if problem is None:
+        return Probed((), on_kink=False)
     place = point(problem, noisy_claim(problem, item.seed) if item.wrong else problem.grads, item.seed)
     judge = Judge(place.reference, Seeds(item.seed))
     found = []
@@ -144,10 +191,12 @@ def check_one(item: Item) -> Probed:
 def items(repetitions: int, seed: int) -> list[Item]:
     """All problems of a run, each with its own seed."""
     families = [(kind, state) for kind in ACTIVATIONS for state in STATES] + [(kind, "") for kind in SMOOTH]
+    families += [(name, WILD) for name in wild_pairs()]
     out = []
     for number, (kind, state) in enumerate(families):
         first = (seed * len(families) + number + 1) * STRIDE
-        out += [Item(kind, state, k % 2 == 1, first + k) for k in range(2 * repetitions)]
+        count = 2 if state == WILD else 2 * repetitions
+        out += [Item(kind, state, k % 2 == 1, first + k) for k in range(count)]
     return out
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,6 +239,21 @@ def test_the_true_mismatch_along_a_direction_is_that_of_the_claim() -> None:
         moved = v[v != 0]
         assert moved.size == g.size
         assert true == pytest.approx(float(g @ moved) if tensor == guilty else 0.0, rel=1e-9, abs=10 * slack)
+
+
+@pytest.mark.parametrize(
+    ("cost", "takes"),
+    [
+        (lambda x: np.sum(np.sin(x)), True),
+        (lambda x: np.sum(np.abs(x) ** 2), False),  # analytic nowhere: its complex step is zero
+        (lambda x: np.sum(np.conj(np.sin(x))), False),
+        (lambda x: np.sum(np.real(x) ** 2), False),
+        (lambda x: np.sum([float(v) for v in x]), False),
+    ],
+)
+def test_whether_a_cost_takes_complex_numbers_is_seen(cost: Any, takes: bool) -> None:
+    problem = Problem("", lambda params: cost(params["x"]), {"x": np.array([0.3, -1.2])}, lambda params: {})
+    assert error_bars.takes_complex(problem, 5) is takes
 
 
 def test_an_error_above_its_bar_is_counted() -> None:

@@ -294,6 +294,8 @@ def test_the_entries_of_a_wrong_vjp() -> None:
         ({"jacobian": jacobian, "vjp": lambda i, u: u}, "one of vjp= and jacobian="),
         ({"jacobian": np.zeros((3, 3))}, r"of shape \(8, 6\)"),
         ({"jvp": lambda i, t: np.zeros(3)}, r"outputs' shape \(8,\)"),
+        ({"jacobian": jacobian, "order": 2}, "left out beside jacobian="),
+        ({"jacobian": jacobian, "regimes": True}, "left out beside jacobian="),
     ],
 )
 def test_what_is_refused(given: dict[str, Any], words: str) -> None:
@@ -304,3 +306,8 @@ def test_what_is_refused(given: dict[str, Any], words: str) -> None:
 def test_complex_numbers_are_refused() -> None:
     with pytest.raises(gp.InputError, match="real arrays with one output"):
         gp.check_function(lambda x: x**2, X + 0j, jacobian=np.diag(2 * X))
+
+
+def test_a_jvp_has_no_tangent_for_keyword_arguments() -> None:
+    with pytest.raises(gp.InputError, match="positional arrays"):
+        gp.check_function(lambda x, a: a * x, X, kwargs={"a": X}, jvp=lambda i, t: t)

@@ -21,6 +21,25 @@ def vjp(inputs: Any, v: Any) -> Any:
     return d @ w.T, x.T @ d
 
 
+class Wrapped:
+    """An array of a small framework."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.array(self.array, dtype=dtype)
+
+
+def test_outputs_and_gradients_that_can_be_read_as_arrays() -> None:
+    def wrapped(inputs: Any, v: Any) -> Any:
+        return tuple(Wrapped(g) for g in vjp(inputs, v))
+
+    assert gp.check_function(lambda x, w: Wrapped(forward(x, w)), X, W, vjp=wrapped).verdict == "correct"
+    wrong = gp.check_function(lambda x, w: Wrapped(forward(x, w)), X, W, vjp=lambda i, v: wrapped(i, 2 * v))
+    assert wrong.verdict == "wrong"
+
+
 def causes(report: gp.Report) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(f.cause, f.detail, f.tensors) for f in report.findings]
 

@@ -32,6 +32,7 @@ from gradproof._pipeline.probing import probing
 from gradproof._pipeline.progress import Progress, read_progress
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, not_made, nothing, report_of
 from gradproof._records import Finding, Report
+from gradproof._tree import Structure
 
 
 def check(
@@ -53,6 +54,8 @@ def check(
     workers: Any = None,
     vectorized: bool = False,
     has_aux: bool = False,
+    bounds: Any = None,
+    domain: Any = None,
     only: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
     progress: Callable[[int], object] | bool | None = None,
@@ -67,7 +70,8 @@ def check(
             ``grads=True`` it returns ``(cost, grads)``, with ``has_aux=True`` ``(cost, anything)``. A cost that takes
             no argument reads live arrays: ``params`` are those arrays, written in place and restored bit for bit.
         params: a float array, or any nesting of dicts, lists, tuples, named tuples and dataclasses of float arrays of
-            any shape and float or complex dtype; Python floats count. Left unchanged.
+            any shape and float or complex dtype; Python floats count. Left unchanged. A flat list of numbers whose
+            gradient is a vector is read as one, as SciPy does.
         grads: the claimed gradient in the same nesting, a callable ``(params, *args, *data, **options) -> nesting``,
             or True. ``dW1`` pairs with ``W1``. Complex: dcost/dRe + i dcost/dIm; for
             arrays of JAX its conjugate, as ``jax.grad`` gives it. Left out, it is what reverse mode says of tensors or
@@ -94,6 +98,12 @@ def check(
         workers: a number of processes, a map-like callable or a ``concurrent.futures.Executor``.
         vectorized: whether the cost accepts a leading axis of parameter sets and returns one cost each.
         has_aux: whether the cost returns ``(cost, anything)``.
+        bounds: no step leaves them: a ``scipy.optimize.Bounds``, a pair (low, high) of numbers or arrays, or a list of
+            pairs, None for no bound; a mapping of tensor names to such where there are several tensors. What lies on
+            a bound is measured from inside.
+        domain: ``"positive"``, ``"simplex"``, ``"symmetric"``, ``"positive definite"``, or a function that says whether
+            an array lies within; a mapping of tensor names to such where there are several. No step leaves it; of a
+            symmetric matrix, or a point of the simplex, the gradient along the set is judged.
         only: patterns of tensor names to check; one that matches no tensor is refused.
         exclude: patterns of tensor names to leave alone; one that matches no tensor is refused.
         progress: called with the number of evaluations so far; True writes it to a terminal or below a notebook's
@@ -111,10 +121,10 @@ def check(
     call = Call(
         cost, params, grads, (*args, *(batch.arrays if batch else ())), read_options(options), has_aux,
         read_patterns("only", only), read_patterns("exclude", exclude), batch, read_vary(vary, options or {}),
-        read_terms(terms),
+        read_terms(terms), allowed=_allowed(bounds, domain, vectorized=vectorized),
     )  # fmt: skip
     as_passed = () if data is None else data if isinstance(data, tuple | list) else (data,)
-    report = judged(lambda: in_numpy(call, as_passed, settings.options.method), settings)
+    report = judged(lambda: in_numpy(_with_vector(call), as_passed, settings.options.method), settings)
     from gradproof._pipeline.origin import origin  # loaded with the first check, like the settings
 
     return replace(report, origin=origin(cost, grads))
@@ -141,6 +151,25 @@ class Settings:
     def elapsed(self) -> float:
         """Seconds since the settings were read."""
         return time.perf_counter() - self.began
+
+
+def _with_vector(call: Call) -> Call:
+    if type(call.params) not in (list, tuple):
+        return call
+    from gradproof._adapters.vectors import with_vector  # SciPy's users pass lists, others hardly ever
+
+    return with_vector(call)
+
+
+def _allowed(bounds: Any, domain: Any, *, vectorized: bool = False) -> Callable[[Structure], Any] | None:
+    if bounds is None and domain is None:
+        return None
+    if vectorized:
+        raise InputError.of("reading bounds and domains", "`vectorized`", "False, as sets of parameters leave the "
+                            "bounds one by one", "True", "Leave it out.")  # fmt: skip
+    from gradproof._adapters.domains import Allowed  # hardly any check has them
+
+    return Allowed(bounds, domain)
 
 
 def read_settings(
@@ -256,6 +285,11 @@ def _where_it_lives(call: Call, chosen: Options, meter: Meter) -> Found:
 
     assert call.foreign is not None
     assert call.foreign.resident is not None
+    if call.allowed is not None:
+        raise InputError.of(
+            "reading bounds and domains", "the parameters", "on the processor", "tensors that stay on their device",
+            "Leave out bounds= and domain=, or move them to the processor.",
+        )  # fmt: skip
     names = call.foreign.structure.names
     wanted = chosen_names(names, call)
     return resident(call.foreign.resident(wanted.__contains__), chosen, meter)

@@ -74,6 +74,9 @@ class Columns:
         weights = np.ones(len(chosen)) if seed is None else np.random.default_rng(seed).standard_normal(len(chosen))
         tangents = [np.zeros(v.shape) for v in self.values]
         tangents[k].reshape(-1)[chosen] = weights
+        domain = self.subject.domains[k] if self.subject.domains else None
+        if domain is not None and domain.named:
+            tangents[k] = domain.claimed(tangents[k])
         claimed = self.forward(tangents)
 
         def line(step: float) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from gradproof._adapters.foreign import Flat, framework_in, numbers
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.translating import in_numpy
 from gradproof._adapters.user import argument_name, takes_parameters
+from gradproof._adapters.vectors import returned, vector_of
 from gradproof._errors import InputError
 from gradproof._tree import Leaf, Structure, pair
 
@@ -259,6 +260,9 @@ def opened_hessian(
     if hvp is not None and (hessian is not None or not callable(hvp)):
         got = "both" if hessian is not None else f"hvp= as a {type(hvp).__name__}"
         raise InputError.of(DOING, "the claim", "either hessian= or hvp=, a function", got, "Pass one of the two.")
+    vector = vector_of(params)
+    if isinstance(returned(grads, vector, args, options) if vector is not params else None, np.ndarray):
+        params = vector
     root = argument_name(grads) or "params"
     structure = _structure(params, root)
     if not structure.leaves:

@@ -1,7 +1,7 @@
 """Claimed Jacobians, dense, sparse or as functions, as vector-Jacobian products and back.
 
-The decision behind it: a cotangent times a Jacobian is a vector-Jacobian product, so what judges those judges
-Jacobians. Nothing here asks what kind of matrix it is beyond ``shape``, ``@`` and ``.T``, which dense arrays, SciPy's
+The decision behind it: a cotangent times a Jacobian is a vector-Jacobian product: what judges those judges Jacobians.
+Nothing here asks what kind of matrix it is beyond ``shape``, ``@`` and ``.T``, which dense arrays, SciPy's
 sparse ones and its linear operators have; SciPy itself is never imported.
 """
 

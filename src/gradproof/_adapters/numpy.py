@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from gradproof._adapters.user import Caller, Presented, argument_name, takes_par
 from gradproof._errors import InputError
 from gradproof._records import Tensor, format_of, spacing
 from gradproof._tree import Kind, Leaf, Structure, shared
+
+if TYPE_CHECKING:
+    from gradproof._adapters.domains import Domains
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Call:
     vary: Sequence[str] = ()
     terms: Mapping[str, Callable[..., Any]] | None = None
     foreign: Foreign | None = None
+    allowed: Callable[[Structure], "Domains"] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,9 +162,33 @@ class Session:
         """The random state in reach, as it is now."""
         return Snapshot.of(source for source, _ in self.start.states)
 
+    def on_bounds(self, theta: NDArray[Any]) -> dict[int, list[int]]:
+        """The coordinates of each tensor that lie on its bounds."""
+        found: dict[int, list[int]] = {}
+        by_name = dict(zip(self.caller.structure.names, self.caller.domains, strict=False))
+        for i, tensor in enumerate(self.tensors):
+            domain = by_name.get(tensor.name)
+            if domain is not None and domain.bounded:
+                own = theta[tensor.offset : tensor.offset + tensor.size].astype(np.float64).reshape(tensor.shape)
+                touching = np.flatnonzero(domain.touching(own)).tolist()
+                if touching:
+                    found[i] = touching
+        return found
+
+    def further_in(self, theta: NDArray[Any], share: float) -> NDArray[Any]:
+        """A point with every tensor moved away from its bounds a little."""
+        moved = theta.copy()
+        by_name = dict(zip(self.caller.structure.names, self.caller.domains, strict=False))
+        for tensor in self.tensors:
+            domain = by_name.get(tensor.name)
+            if domain is not None and domain.bounded:
+                part = slice(tensor.offset, tensor.offset + tensor.size)
+                moved[part] = domain.further_in(theta[part].reshape(tensor.shape), share).reshape(-1)
+        return moved
+
     def for_workers(self) -> "Session":
         """What another process needs to evaluate the cost, without what cannot be sent there."""
-        call = replace(self.call, grads=None, params=None, batch=None, terms=None)
+        call = replace(self.call, grads=None, params=None, batch=None, terms=None, allowed=None)
         bare = replace(self, call=call, kept=None, given=None)
         return bare if self.frozen is not None else replace(bare, start=Snapshot(()))
 
@@ -198,7 +226,7 @@ class Session:
         if not (after_cost and grads is not True):
             returned = self._cost_before(theta, native=native)
             if grads is True:
-                claims = read_claims(returned[1], self.caller.structure, self.tensors)
+                claims = within(read_claims(returned[1], self.caller.structure, self.tensors), self.caller)
                 if self.kept is not None:
                     self.kept.restore()
                 return claims
@@ -239,7 +267,7 @@ class Session:
                 "This is an early update (early-update): compute all gradients first, on copies, and update the "
                 "parameters after that.",
             )  # fmt: skip
-        claims = read_claims(found, self.caller.structure, self.tensors, before)
+        claims = within(read_claims(found, self.caller.structure, self.tensors, before), self.caller)
         if self.kept is not None:
             self.kept.restore()
         return claims
@@ -353,6 +381,8 @@ def open_session(call: Call) -> Session:
     caller = Caller(
         call.cost, structure, tuple(moved), call.args, call.options, live, call.has_aux or call.grads is True
     )
+    if call.allowed is not None:
+        caller = replace(caller, domains=call.allowed(structure))
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
     keep_memory(theta.nbytes)
@@ -360,7 +390,7 @@ def open_session(call: Call) -> Session:
     if call.foreign is not None:
         found = [*found, *call.foreign.sources]
     computed = call.grads is True or callable(call.grads)
-    given = None if computed else read_claims(call.grads, structure, tensors)
+    given = None if computed else within(read_claims(call.grads, structure, tensors), caller)
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
 
 
@@ -377,6 +407,17 @@ def chosen_names(names: Sequence[str], call: Call) -> set[str]:
             "none", "Mend the patterns.",
         )  # fmt: skip
     return found
+
+
+def within(claims: Claims, caller: Caller) -> Claims:
+    """Claims of gradients along the sets that their parameters stay in."""
+    if not any(domain is not None and domain.named for domain in caller.domains):
+        return claims
+    values = dict(claims.values)
+    for tensor, domain in zip(caller.moved, caller.domains, strict=True):
+        if tensor is not None and domain is not None and tensor.name in values:
+            values[tensor.name] = domain.claimed(values[tensor.name].reshape(tensor.shape)).reshape(-1)
+    return replace(claims, values=values)
 
 
 def _chosen(name: str, call: Call) -> bool:

@@ -72,28 +72,37 @@ class Tangents:
         """Some tangents of each input, of its own size, and no more than it has elements."""
         rng = np.random.default_rng([self.subject.seed, 419])
         found = []
-        for leaf in self.subject.structure.leaves:
+        for k, leaf in enumerate(self.subject.structure.leaves):
             value = np.asarray(leaf.value, dtype=np.float64)
             scale = float(np.sqrt(np.mean(value**2))) or 1.0
-            found.append(scale * rng.standard_normal((min(TANGENTS, max(value.size, 1)), *value.shape)))
+            own = scale * rng.standard_normal((min(TANGENTS, max(value.size, 1)), *value.shape))
+            domain = self.subject.domains[k] if self.subject.domains else None
+            if domain is not None:  # what lies on a bound stays there
+                own = np.array([np.where(domain.touching(value), 0.0, domain.claimed(tangent)) for tangent in own])
+            found.append(own)
         return found
 
     def forward(self, values: Sequence[Any]) -> Forward:
         """The claimed change of the outputs for tangents, flat.
 
         Raises:
-            InputError: what the product returns has another size than the outputs.
+            InputError: what the product returns has another size than the outputs, or it has no tangent to be given.
         """
         inputs, _ = self.subject.built(values)
         every = [np.shape(value) for value in inputs]
         places = {f"inputs[{i}]": i for i in range(len(inputs))}
+        missing = [name for name in self.subject.structure.names if name not in places]
+        if missing:
+            raise InputError.of(
+                "computing the claimed Jacobian-vector product", "what is differentiated", "positional arrays",
+                ", ".join(missing), "Pass it as an array of its own, or name the others in argnums=.",
+            )  # fmt: skip
         size = self.subject.outputs[0].size
 
         def along(tangents: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
             full: list[Any] = [np.zeros(shape) for shape in every]
             for name, tangent in zip(self.subject.structure.names, tangents, strict=True):
-                if name in places:
-                    full[places[name]] = np.array(tangent)
+                full[places[name]] = np.array(tangent)
             returned = np.asarray(self.jvp(tuple(inputs), full[0] if len(full) == 1 else tuple(full)))
             if returned.size != size:
                 raise InputError.of(

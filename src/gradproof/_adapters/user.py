@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from gradproof._errors import InputError
 from gradproof._records import Tensor
 from gradproof._tree import Kind, Leaf, Structure
+
+if TYPE_CHECKING:
+    from gradproof._adapters.domains import Domains
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Caller:
         options: keyword arguments.
         live: whether the functions take no parameters and read the user's own arrays.
         paired: whether the cost returns (cost, something).
+        domains: where each leaf may go; empty where all may go anywhere.
     """
 
     cost: Callable[..., Any]
@@ -41,6 +45,7 @@ class Caller:
     options: Mapping[str, Any] | None = None
     live: bool = False
     paired: bool = False
+    domains: "Domains" = ()
 
     def present(self, work: NDArray[Any]) -> list[Any]:
         """The flat vector as the user's leaves: views where possible, in the precision of the vector."""
@@ -81,6 +86,10 @@ class Caller:
     def hand_over(self, function: Callable[..., Any], values: list[Any], *, native: bool = False) -> Any:
         """Calls one of the user's functions with so many leaves."""
         options = self.options or {}
+        if self.domains:
+            from gradproof._adapters.domains import presented  # hardly any check has them
+
+            values = presented(self.domains, values)
         if self.live:
             for leaf, value in zip(self.structure.leaves, values, strict=True):
                 np.copyto(leaf.value, value, casting="unsafe")

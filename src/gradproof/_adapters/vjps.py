@@ -13,10 +13,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from gradproof._adapters.domains import Domains, presented
 from gradproof._adapters.foreign import Flat, Foreign
 from gradproof._adapters.jacobians import Claimed, computed
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.randomness import Snapshot, sources
+from gradproof._adapters.vectors import vector_of
 from gradproof._algebra.backward import Answer, Asked, Cotangents, Layout, Repair, Returned, Slot
 from gradproof._errors import InputError
 from gradproof._records import format_of
@@ -39,6 +41,7 @@ class ArraySubject:
         outputs: the outputs that can be differentiated.
         draws: whether the function draws random numbers.
         claimed: the claimed Jacobian, in place of ``vjp``.
+        domains: where each leaf may go; empty where all may go anywhere.
     """
 
     function: Callable[..., Any]
@@ -50,6 +53,7 @@ class ArraySubject:
     outputs: tuple[Slot, ...] = ()
     draws: bool = False
     claimed: Claimed | None = None
+    domains: Domains = ()
 
     @property
     def roots(self) -> list[tuple[str, Any]]:
@@ -86,7 +90,8 @@ class ArraySubject:
         claim: Any = grads
         if self.claimed is not None and not self.claimed.computed:  # numbers for this point alone
             claim = grads([leaf.value for leaf in leaves])
-        return Call(cost, None, claim, (), {}, foreign=Foreign(self.structure, tuple(sources(self.roots))))
+        return Call(cost, None, claim, (), {}, foreign=Foreign(self.structure, tuple(sources(self.roots))),
+                    allowed=lambda _: self.domains)  # fmt: skip
 
     def _mended(self, values: Sequence[Any], given: Sequence[Any], repair: Repair | None) -> list[Any]:
         if repair is Repair.CONJUGATED:
@@ -117,7 +122,7 @@ class ArraySubject:
 
     def returned(self, values: Sequence[Any]) -> list[NDArray[Any]]:
         """The outputs for other numbers in the place of the leaves that are differentiated."""
-        inputs, keywords = self.built(values)
+        inputs, keywords = self.built(presented(self.domains, values))
         return outputs_of(self.function(*inputs, **keywords))
 
     def built(self, values: Sequence[Any]) -> tuple[list[Any], Mapping[str, Any]]:
@@ -172,6 +177,7 @@ class Claims:
 def array_subject(
     function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any],
     argnums: Sequence[int] | None, claims: Claims, twin: Callable[..., Any] | None, seed: int,
+    allowed: Callable[[Structure], Domains] | None = None,
 ) -> ArraySubject:  # fmt: skip
     """Takes a call of ``check_function`` on NumPy arrays apart.
 
@@ -203,7 +209,8 @@ def array_subject(
         raise InputError.of(DOING, "`twin`", "left out for NumPy arrays, which are evaluated in float64 anyway",
                             "a function", "Leave it out.")  # fmt: skip
     chosen = replace(whole, leaves=tuple(whole.leaves[i] for i in moved)).renamed([names[i] for i in moved])
-    found = ArraySubject(function, claims.vjp, whole, moved, chosen.listed(), seed)
+    domains = () if allowed is None else allowed(chosen)
+    found = ArraySubject(function, claims.vjp, whole, moved, chosen.listed(), seed, domains=domains)
     random = Snapshot.of(sources(found.roots))
     returned = found.returned([np.array(leaf.value, copy=True) for leaf in found.structure.leaves])
     draws = bool(random.moved())
@@ -249,13 +256,6 @@ def _with_vectors(inputs: Sequence[Any], argnums: Sequence[int] | None) -> list[
     return [vector_of(value) if i in named else value for i, value in enumerate(inputs)]
 
 
-def vector_of(value: Any) -> Any:
-    """A flat list or tuple of numbers as a float64 vector; anything else as it is."""
-    numbers = type(value) in (list, tuple) and all(isinstance(part, int | float | np.number) for part in value)
-    flat = numbers and len(value) > 0 and not any(isinstance(part, bool | complex) for part in value)
-    return np.array(value, dtype=np.float64) if flat else value
-
-
 def _input_name(name: str) -> str:
     """``inputs.0.weight`` as ``inputs[0].weight``; a keyword argument by its own name."""
     if name.startswith("keywords."):
@@ -271,7 +271,10 @@ def outputs_of(returned: Any) -> list[NDArray[Any]]:
         return [array] if array.dtype.kind in "fc" else []
     if isinstance(returned, Mapping):
         return [array for part in returned.values() for array in outputs_of(part)]
-    return [a for part in returned for a in outputs_of(part)] if isinstance(returned, list | tuple) else []
+    if isinstance(returned, list | tuple):
+        return [a for part in returned for a in outputs_of(part)]
+    # Tensors of small frameworks, such as MyGrad's, that can be read as arrays.
+    return outputs_of(np.asarray(returned)) if hasattr(returned, "__array__") else []
 
 
 def _slot(name: str, array: NDArray[Any]) -> Slot:
@@ -349,6 +352,8 @@ class ArrayPass:
         found: list[Any] = []
         for i, (slot, value) in enumerate(zip(self.inputs, asked.values or self.values, strict=True)):
             array = np.array(value).astype(slot.format)
+            domain = self.subject.domains[i] if self.subject.domains else None
+            array = array if domain is None else domain.clipped(array)
             found.append(laid(array, asked.inputs[1]) if asked.inputs is not None and asked.inputs[0] == i else array)
         return found
 

@@ -186,9 +186,8 @@ def _counted(word: str, numbers: NDArray[np.intp]) -> str:
 def matrices_of(claimed: Claimed, names: Sequence[str], found: Sequence[Any] | None) -> list[Matrix]:
     """The Jacobians of the inputs under their names."""
     many = len(names) > 1
+    shapes = [(claimed.outputs, size) for size in claimed.sizes]
     return [
-        Matrix(
-            f"J[{k}]" if many else "J", name, (claimed.outputs, claimed.sizes[k]), None if found is None else found[k]
-        )
+        Matrix(f"J[{k}]" if many else "J", name, shapes[k], None if found is None else found[k])
         for k, name in enumerate(names)
-    ]  # fmt: skip
+    ]

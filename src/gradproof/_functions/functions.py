@@ -26,6 +26,8 @@ def check_function(
     argnums: int | Sequence[int] | None = None,
     order: int = 1,
     regimes: bool = False,
+    bounds: Any = None,
+    domain: Any = None,
     twin: Callable[..., Any] | None = None,
     tolerance: float | Mapping[str, float] | None = None,
     method: str | None = None,
@@ -60,6 +62,8 @@ def check_function(
         regimes: whether to go through other sizes, scales, zeros and ties as well.
         twin: the same function in float64, for one that supports lower precision alone: its derivative is the
             reference for the backward pass of ``function``.
+        bounds: as for ``check``, for NumPy arrays: of the input, or a mapping such as ``{"inputs[0]": (0, None)}``.
+        domain: as for ``check``, for NumPy arrays.
         tolerance: as for ``check``.
         method: as for ``check``; only ``"auto"`` looks for causes and tries the laws.
         budget: as for ``check``.
@@ -84,12 +88,17 @@ def check_function(
         raise InputError.of(DOING, "`order`", "1 or 2", repr(order), "Pass 2 for the double backward pass.")
     numbers = (argnums,) if isinstance(argnums, int) else argnums
     # Whoever checks costs alone does not pay for these.
+    from gradproof._adapters.domains import Allowed
     from gradproof._functions.judging import Chosen, first_call, judge
     from gradproof._functions.subject import Passed
 
-    passed = Passed(function, inputs, dict(kwargs or {}), numbers, vjp, twin, settings.options.seed, jacobian, jvp)
+    passed = Passed(function, inputs, dict(kwargs or {}), numbers, vjp, twin, settings.options.seed, jacobian, jvp,
+                    None if bounds is None and domain is None else Allowed(bounds, domain))  # fmt: skip
     chosen = Chosen(read_patterns("only", only), read_patterns("exclude", exclude))
     if jacobian is not None or jvp is not None:
+        if order != 1 or regimes:
+            raise InputError.of(DOING, "`order` and `regimes`", "left out beside jacobian= and jvp=",
+                                f"order={order}, regimes={regimes}", "Leave them out, or pass vjp=.")  # fmt: skip
         return _of_arrays(passed, chosen, settings)
     if not is_made():
         return judged(lambda: first_call(passed.opened(), chosen), settings)

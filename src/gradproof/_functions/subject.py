@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gradproof._adapters.domains import Allowed
 from gradproof._adapters.foreign import framework_in
 from gradproof._adapters.numpy import Call
 from gradproof._algebra.backward import Backward, Cotangents, Repair, Slot
@@ -47,6 +48,7 @@ class Passed:
         seed: of the cotangents.
         jacobian: the user's own Jacobian, if any.
         jvp: the user's own Jacobian-vector product, if any.
+        allowed: where the inputs may go.
     """
 
     function: Callable[..., Any]
@@ -58,6 +60,7 @@ class Passed:
     seed: int = 0
     jacobian: Any = None
     jvp: Callable[..., Any] | None = None
+    allowed: Allowed | None = None
 
     @property
     def of_arrays(self) -> bool:
@@ -72,11 +75,11 @@ class Passed:
         """
         framework = framework_in((list(self.inputs), dict(self.keywords)))
         given = self.function, self.inputs, self.keywords, self.argnums, self.vjp, self.twin, self.seed
-        if framework == "torch":
+        if framework == "torch" and self.allowed is None:
             from gradproof._adapters.pytorch.subject import tensor_subject
 
             return tensor_subject(*given)
-        if framework == "jax":
+        if framework == "jax" and self.allowed is None:
             from gradproof._adapters.jax_arrays.subject import jax_subject
 
             return jax_subject(*given)
@@ -92,10 +95,12 @@ class Passed:
 
         if not self.of_arrays:
             raise InputError.of(
-                "setting up the check of a function", "jacobian= and jvp=", "left out for tensors and arrays of JAX",
+                "setting up the check of a function", "jacobian=, jvp=, bounds= and domain=",
+                "left out for tensors and arrays of JAX",
                 "given", "Pass vjp=, or NumPy arrays in place of the tensors.",
             )  # fmt: skip
         claims = Claims(self.vjp, self.jacobian, self.jvp)
         return array_subject(
-            self.function, self.inputs, self.keywords, self.argnums, claims, self.twin, self.seed
+            self.function, self.inputs, self.keywords, self.argnums, claims, self.twin, self.seed,
+            self.allowed,
         )  # fmt: skip

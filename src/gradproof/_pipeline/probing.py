@@ -70,7 +70,9 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
         return nothing(work.session, options, REASONS["budget"], findings, [*work.notes, OUT_OF_BUDGET])
     outcomes, reasons, places = _judge(work, place)
     try:
-        apply_edges(place, edges, outcomes, reasons, work.notes)
+        at_edges = apply_edges(place, edges, outcomes, reasons, work.notes)
+        findings += at_edges.values()
+        places = {i: there for i, there in places.items() if i not in at_edges}  # explained already
     except BudgetExhaustedError:
         for i in edges.domain:
             if i in outcomes and outcomes[i].status == "correct":
@@ -234,6 +236,7 @@ def _beside(
     for i, t in enumerate(work.session.tensors):
         theta[t.offset : t.offset + t.size] += BESIDE * scales[i] * rng.standard_normal(t.size)
     theta = np.where(place.fixed, work.session.theta, theta)
+    theta = work.session.further_in(theta, 0.0)  # within its bounds
     work.meter.afford(3)
     try:
         claims = claims_at(work.session, theta, work.meter)

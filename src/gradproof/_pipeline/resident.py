@@ -112,7 +112,7 @@ def _judged(course: Course) -> Found:
     native = _native(course, stand)
     _probe(course, stand)
     try:
-        apply_edges(stand, edges, course.outcomes, course.remarks, course.notes)
+        course.findings.extend(apply_edges(stand, edges, course.outcomes, course.remarks, course.notes).values())
     except BudgetExhaustedError:
         for i in edges.domain:
             if i in course.outcomes and course.outcomes[i].status == "correct":
