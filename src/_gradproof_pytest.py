@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from gradproof._cases import Case
     from gradproof._cases.outcomes import Outcome
-    from gradproof._records import Report
+    from gradproof._records import Report, StagesReport
     from gradproof._settings import Table
 
 #: As in the settings, which would cost every start of pytest the package and NumPy.
@@ -343,7 +343,7 @@ def _judged(check: Callable[..., "Report"], item: pytest.Item) -> Callable[..., 
     return judged
 
 
-def _keep(item: pytest.Item, report: "Report") -> None:
+def _keep(item: pytest.Item, report: "Report | StagesReport") -> None:
     """Notes what was checked on the test, for the summary, for files and for whoever reads the test's properties."""
     from gradproof._cases.outcomes import Outcome
 
@@ -354,14 +354,14 @@ def _keep(item: pytest.Item, report: "Report") -> None:
     told = {
         "check": item.nodeid + number,
         "verdict": str(report.verdict),
-        "line": repr(report).removeprefix("<Report ").removesuffix(">"),
+        "line": repr(report).removeprefix("<Report ").removeprefix("<Stages ").removesuffix(">"),
         "evaluations": int(report.evaluations),
         "seconds": report.seconds,
     }
     item.user_properties.append((PROPERTY, json.dumps(told)))
 
 
-def _undecided(report: "Report") -> bool:
+def _undecided(report: "Report | StagesReport") -> bool:
     """Whether a report is to be warned of; one that is wrong, or undecided under strict, fails the test right here."""
     __tracebackhide__ = True
     from gradproof._errors import GradientError

@@ -17,7 +17,8 @@ from types import FunctionType, ModuleType
 from typing import TypeVar
 
 from gradproof._errors import InputError
-from gradproof._records import Report
+from gradproof._records import Report, StagesReport
+from gradproof._stages import Stages
 
 MARK = "__gradproof_case__"
 
@@ -51,11 +52,11 @@ class Case:
         code = getattr(inspect.unwrap(self.function), "__code__", None)
         return int(code.co_firstlineno) if code is not None else 1
 
-    def run(self) -> Report:
+    def run(self) -> Report | StagesReport:
         """Calls the function.
 
         Returns:
-            Its report.
+            Its report, or that of its stages.
 
         Raises:
             InputError: the function demands arguments, or returns something else than a report.
@@ -73,7 +74,9 @@ class Case:
             )
         with _on_path(self.path.resolve().parent):
             report = self.function()
-        if not isinstance(report, Report):
+        if isinstance(report, Stages):
+            return report.report
+        if not isinstance(report, Report | StagesReport):
             got = f"a function returning {'None' if report is None else 'a ' + type(report).__name__}"
             raise InputError.of(
                 doing, self.label, "a function returning a report", got, "End it with `return gp.check(...)`."
@@ -85,7 +88,7 @@ def case(function: F) -> F:
     """Marks a function as a case for the command line and pytest.
 
     Args:
-        function: takes no arguments and returns the report of a check.
+        function: takes no arguments and returns the report of a check, or a ``Stages`` or its report.
 
     Returns:
         The same function.

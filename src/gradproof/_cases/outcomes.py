@@ -6,13 +6,14 @@ of each, those that could not run among them.
 
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradproof._cases import marked
 from gradproof._cases.marked import Case
 from gradproof._errors import GradientError, InputError
-from gradproof._records import Report, Verdict
+from gradproof._records import Report, StagesReport, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Outcome:
         name: the case; "" for a file.
         line: where it begins.
         verdict: None where the case could not run.
-        report: None where there is none: the case could not run, or raised ``GradientError`` itself.
+        report: of a check or of its stages; None where there is none: the case could not run, or raised
+            ``GradientError`` itself.
         trouble: why it could not run, or the error it raised.
         seconds: how long it took.
     """
@@ -33,7 +35,7 @@ class Outcome:
     name: str
     line: int
     verdict: Verdict | None
-    report: Report | None = None
+    report: Report | StagesReport | None = None
     trouble: str = ""
     seconds: float = 0.0
 
@@ -42,11 +44,25 @@ class Outcome:
         """``FILE.py::NAME``, or the file."""
         return f"{self.path}::{self.name}" if self.name else str(self.path)
 
+    @property
+    def stages(self) -> StagesReport | None:
+        """The report where it is one of stages."""
+        return self.report if isinstance(self.report, StagesReport) else None
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        """The reports by stage; that of a single check by ``""``."""
+        if isinstance(self.report, StagesReport):
+            return self.report.stages
+        return {} if self.report is None else {"": self.report}
+
 
 def outcome_of(one: Case) -> Outcome:
     """Runs a case."""
     began = time.perf_counter()
-    verdict, report, trouble = None, None, ""
+    verdict: Verdict | None = None
+    report: Report | StagesReport | None = None
+    trouble = ""
     try:
         report = one.run()
         verdict = report.verdict

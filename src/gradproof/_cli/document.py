@@ -5,7 +5,9 @@ from typing import Any
 
 from gradproof._cases.outcomes import Outcome
 from gradproof._cli.results import Results, lines_of
+from gradproof._records import Report
 from gradproof._report.machine import SCHEMA_VERSION, as_dict, as_json
+from gradproof._report.stages import as_dict as stages_as_dict
 
 
 def document(results: Results) -> str:
@@ -38,5 +40,6 @@ def _case(outcome: Outcome, results: Results) -> dict[str, Any]:
         "verdict": None if outcome.verdict is None else str(outcome.verdict),
         "trouble": outcome.trouble or None,
         "seconds": outcome.seconds,
-        "report": None if outcome.report is None else as_dict(outcome.report),
+        "report": as_dict(outcome.report) if isinstance(outcome.report, Report) else None,
+        "stages": None if outcome.stages is None else stages_as_dict(outcome.stages),
     }

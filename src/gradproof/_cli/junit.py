@@ -33,10 +33,11 @@ def junit(results: Results) -> str:
 
 def _suite(outcome: Outcome, told: Sequence[Problem], strict: bool) -> ET.Element:
     suite = ET.Element("testsuite", {"name": _allowed(outcome.label), "time": f"{outcome.seconds:.3f}"})
-    tensors = () if outcome.report is None else outcome.report.tensors.values()
-    for tensor in tensors:
+    tensors = [(stage, one) for stage, report in outcome.reports.items() for one in report.tensors.values()]
+    for stage, tensor in tensors:
         about = [one for one in told if tensor.name in one.tensors]
-        suite.append(_test(outcome, f"{outcome.name}[{tensor.name}]", _result(tensor, about, strict)))
+        label = f"{stage}: {tensor.name}" if stage else tensor.name
+        suite.append(_test(outcome, f"{outcome.name}[{label}]", _result(tensor, about, strict)))
     if not tensors:
         suite.append(_test(outcome, outcome.name or outcome.path.name, _whole(outcome, strict)))
     for kind, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -76,7 +77,7 @@ def _whole(outcome: Outcome, strict: bool) -> ET.Element | None:
     if outcome.verdict is Verdict.WRONG:
         return _with_text("failure", "wrong", first[0], outcome.trouble)
     if outcome.verdict is Verdict.UNDECIDED:
-        notes = () if outcome.report is None else outcome.report.notes
+        notes = [note for report in outcome.reports.values() for note in report.notes]
         message = f"undecided: {next(iter(notes), 'no tensor was judged')}"
         return (
             _with_text("failure", "undecided", message, "") if strict else ET.Element("skipped", {"message": message})

@@ -36,7 +36,11 @@ def _html(results: Results) -> str:
     """One page for all cases that have a report; what became of the others is said in the text and the other forms."""
     from gradproof._report.page import render
 
-    reports = {outcome.label: outcome.report for outcome in results.outcomes if outcome.report is not None}
+    reports = {
+        f"{outcome.label}: {stage}" if stage else outcome.label: report
+        for outcome in results.outcomes
+        for stage, report in outcome.reports.items()
+    }
     if not reports:
         raise InputError.of(
             "writing the page", "the run", "one with at least one report", "without any",

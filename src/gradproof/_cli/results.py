@@ -6,13 +6,14 @@ spelling alone.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gradproof._cases.outcomes import Outcome
-from gradproof._records import Finding, Report, Verdict
+from gradproof._records import Finding, Report, StageFinding, StagesReport, Verdict
 from gradproof._report import wording
 from gradproof._report.headline import reason
+from gradproof._report.stages import PLACES
 
 #: What stands for the cause of a problem that is none of a gradient.
 UNDECIDED = "undecided"
@@ -84,20 +85,43 @@ def problems(results: Results) -> Iterator[Problem]:
                 message = wording.sentence(outcome.trouble.partition("\n\n")[0])
                 yield Problem(outcome, UNEXPLAINED, True, (), message, lines)
             continue
-        for finding in outcome.report.findings:
-            severe = finding.severity == "error"
-            yield Problem(outcome, finding.cause, severe, finding.tensors, message_of(finding), lines)
-        if unnamed := _unnamed(outcome.report):
-            message = f"The claimed gradient of {wording.spaced(wording.names(unnamed))} is wrong."
-            yield Problem(outcome, UNEXPLAINED, True, unnamed, message, lines)
-        unsettled = tuple(
-            tensor.name for tensor in outcome.report.tensors.values() if tensor.verdict is Verdict.UNDECIDED
-        )
-        if outcome.verdict is Verdict.UNDECIDED or unsettled:
-            why = reason(outcome.report, unsettled) or next(iter(outcome.report.notes), "")
-            what = wording.spaced(wording.names(unsettled)) or "The gradient"
-            message = wording.sentence(f"{what} cannot be judged{': ' + why if why else ''}")
-            yield Problem(outcome, UNDECIDED, results.strict, unsettled, message, lines)
+        if isinstance(outcome.report, Report):
+            yield from _of_report(outcome, outcome.report, results, lines)
+        else:
+            yield from _of_stages(outcome, outcome.report, results, lines)
+
+
+def _of_report(outcome: Outcome, report: Report, results: Results, lines: Lines) -> Iterator[Problem]:
+    for finding in report.findings:
+        severe = finding.severity == "error"
+        yield Problem(outcome, finding.cause, severe, finding.tensors, message_of(finding), lines)
+    if unnamed := _unnamed(report):
+        message = f"The claimed gradient of {wording.spaced(wording.names(unnamed))} is wrong."
+        yield Problem(outcome, UNEXPLAINED, True, unnamed, message, lines)
+    unsettled = tuple(tensor.name for tensor in report.tensors.values() if tensor.verdict is Verdict.UNDECIDED)
+    if report.verdict is Verdict.UNDECIDED or unsettled:
+        why = reason(report, unsettled) or next(iter(report.notes), "")
+        what = wording.spaced(wording.names(unsettled)) or "The gradient"
+        message = wording.sentence(f"{what} cannot be judged{': ' + why if why else ''}")
+        yield Problem(outcome, UNDECIDED, results.strict, unsettled, message, lines)
+
+
+def _of_stages(outcome: Outcome, stages: StagesReport, results: Results, lines: Lines) -> Iterator[Problem]:
+    """What only some stages show, and what each stage shows besides; one problem for stages that show the same."""
+    if not stages.stages:
+        yield Problem(outcome, UNDECIDED, results.strict, (), "No stage was checked.", lines)
+    told = {name for found in stages.findings for name in found.tensors}
+    for found in stages.findings:
+        cause = next((one for one in found.causes if one not in PLACES), next(iter(found.causes), UNEXPLAINED))
+        yield Problem(outcome, cause, True, found.tensors, message_of(found), lines)
+    seen: dict[tuple[str, tuple[str, ...]], tuple[Problem, list[str]]] = {}
+    for name, report in stages.stages.items():
+        for one in _of_report(outcome, report, results, lines):
+            if not (one.severe and set(one.tensors) <= told and one.tensors):
+                seen.setdefault((one.cause, one.tensors), (one, []))[1].append(name)
+    for one, names in seen.values():
+        where = wording.spaced(", ".join(map(wording.name, names)))
+        yield replace(one, message=f"At {where}: {one.message}")
 
 
 def _unnamed(report: Report) -> tuple[str, ...]:
@@ -109,7 +133,7 @@ def _unnamed(report: Report) -> tuple[str, ...]:
 
 def lines_of(outcome: Outcome, root: Path) -> Lines:
     """Where to look: the lines of the gradient's function where they lie below the root, else the case."""
-    origin = None if outcome.report is None else outcome.report.origin
+    origin = next((report.origin for report in outcome.reports.values()), None)
     if origin is not None:
         lines = _lines(Path(origin.file), origin.line, origin.end_line, root)
         if lines.below_root:
@@ -117,7 +141,7 @@ def lines_of(outcome: Outcome, root: Path) -> Lines:
     return _lines(outcome.path, outcome.line, outcome.line, root)
 
 
-def message_of(finding: Finding) -> str:
+def message_of(finding: Finding | StageFinding) -> str:
     """What is wrong and what to change."""
     said = [wording.sentence(finding.message), wording.sentence(finding.fix)]
     return wording.spaced(" ".join(part for part in said if part))

@@ -18,8 +18,9 @@ from gradproof._cli.outputs import STANDARD_OUTPUT, write
 from gradproof._cli.request import Request
 from gradproof._cli.results import Results, root
 from gradproof._errors import InputError
-from gradproof._records import Verdict
+from gradproof._records import Report, Verdict
 from gradproof._report import text, wording
+from gradproof._report.stages import stages_blocks
 from gradproof._settings import lending
 
 NOTHING_WRONG = 0
@@ -142,11 +143,13 @@ def _tell(outcome: Outcome, out: TextIO, err: TextIO) -> None:
         text.emit(err, f"gradproof: {label} could not run.", *map(wording.visible, outcome.trouble.splitlines()))
         return
     text.emit(out, label)
-    if outcome.report is None:
-        text.emit(out, *map(wording.visible, outcome.trouble.splitlines()), "")
-    else:
+    if isinstance(outcome.report, Report):
         text.write(outcome.report, out)
         text.emit(out, "")
+    elif outcome.report is not None:
+        text.emit(out, *stages_blocks(outcome.report), "")
+    else:
+        text.emit(out, *map(wording.visible, outcome.trouble.splitlines()), "")
     if outcome.verdict is Verdict.UNDECIDED:
         out.flush()
         text.emit(err, f"gradproof: warning: {label} is undecided.")
