@@ -228,7 +228,9 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
         with settings.told:
             found = _where_it_lives(call, chosen, meter)
             answers = checklist(found, chosen, meter)
-        return report_of(found, chosen, meter.count, time.perf_counter() - began, answers)
+        seconds = time.perf_counter() - began
+        _count(call, None, seconds)
+        return report_of(found, chosen, meter.count, seconds, answers)
     session = open_session(call)
     if isinstance(chosen.tolerance, Mapping):
         from gradproof._adapters.patterns import demand_matches  # hardly any check has patterns
@@ -246,8 +248,16 @@ def judged(opened: Callable[[], Call], settings: Settings) -> Report:
     if call.foreign is not None:
         found.notes = [*call.foreign.notes, *found.notes]
     seconds = time.perf_counter() - began
-    _guard.count(call.cost, session.theta, seconds)
+    _count(call, session.theta, seconds)
     return report_of(found, chosen, meter.count, seconds, answers)
+
+
+def _count(call: Call, theta: Any, seconds: float) -> None:
+    """Tells the guard of a check; of tensors also what optimizers did to them."""
+    foreign = call.foreign
+    cost = call.cost if foreign is None or foreign.user is None else foreign.user
+    moves = None if foreign is None or foreign.moves is None else foreign.moves()
+    _guard.count(cost, theta, seconds, moves)
 
 
 def _as_it_is_checked(call: Call, chosen: Options) -> tuple[Call, str]:

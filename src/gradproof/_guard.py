@@ -3,7 +3,8 @@
 The decision behind it: gradient checking is for debugging. A check inside a training loop costs dozens of evaluations
 at every step and says the same each time, so it is refused where training is declared (``training``), and noticed where
 it is not: the same line, checking the same tensors at parameters that creep along, is a loop. Independent problems
-checked from one line, as a test over many seeds does it, jump and do not creep, and are left alone.
+checked from one line, as a test over many seeds does it, jump and do not creep, and are left alone. Where a framework
+tells that an optimizer moved the same tensors in between, there is no doubt, and no need to wait.
 
 What is asked here costs a few microseconds a check. States belong to the context of execution (``contextvars``), so
 that training in one thread does not forbid a check in another.
@@ -14,7 +15,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from gradproof._errors import CheckCostWarning, CheckDuringTraining
 
 #: So many checks from one line, at parameters that creep along, are a loop.
 MANY = 20
+#: So many are, where an optimizer took a step, and no more than a few, between each and the next. A few stages of
+#: training, which are what checks are for, have many steps between them.
+SURE, FEW = 3, 10
 #: Parameters crept where they moved by less than this, relative, and at least this share of them: independent draws
 #: are 0.7 apart, and variants of one problem share most of their numbers.
 CREEPING, MOVING = 0.1, 0.3
@@ -116,14 +120,21 @@ def demand_no_training() -> None:
         )
 
 
+#: Where the parameters lie, and the steps that each optimizer has taken that holds any of them.
+Moves = tuple[int, Mapping[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What is remembered of a line that checks."""
+    """What is remembered of a line that checks: of the last check, and of those before it that it goes on from."""
 
     calls: int
     since: float
     seconds: float
     parameters: NDArray[np.float64]
+    moves: Moves | None = None
+    stepped: int = 0
+    warned: bool = False
 
 
 #: File and number of the line, number of parameters, code of the cost.
@@ -132,13 +143,16 @@ _Key = tuple[str, int, int, Any]
 _lines: dict[_Key, _Line] = {}
 
 
-def count(cost: Callable[..., Any], parameters: NDArray[Any], seconds: float) -> None:
+def count(
+    cost: Callable[..., Any], parameters: NDArray[Any] | None, seconds: float, moves: Moves | None = None
+) -> None:
     """Remembers that a check was made, and warns once where one line makes them again and again.
 
     Args:
         cost: whose gradient was checked; a loop may make it anew, but of the same code.
-        parameters: their flat vector.
+        parameters: their flat vector; None where there is none.
         seconds: what the check took.
+        moves: where they lie and what optimizers did to them, as far as a framework tells.
     """
     if _exempt.get() or _planned.get():
         return
@@ -146,20 +160,34 @@ def count(cost: Callable[..., Any], parameters: NDArray[Any], seconds: float) ->
     if frame is None:
         return
     code = getattr(cost, "__code__", type(cost))
-    key = (frame.f_code.co_filename, frame.f_lineno, parameters.size, code)
+    few = np.empty(0) if parameters is None else _some_of(parameters)
+    key = (frame.f_code.co_filename, frame.f_lineno, 0 if parameters is None else parameters.size, code)
     now = time.perf_counter()
-    few = _some_of(parameters)
     last = _lines.get(key)
-    still = last is not None and np.array_equal(last.parameters, few)
-    if last is None or not (still or _crept(last.parameters, few)):
+    stepped = last is not None and _stepped(last.moves, moves)
+    still = last is not None and not stepped and np.array_equal(last.parameters, few)
+    if last is None or not (stepped or still or _crept(last.parameters, few)):
         if last is None and len(_lines) >= REMEMBERED:
             _lines.clear()
-        _lines[key] = _Line(1, now - seconds, seconds, few)
+        _lines[key] = _Line(1, now - seconds, seconds, few, moves)
         return
-    line = _Line(last.calls + (not still), last.since, last.seconds + seconds, few)
+    steps = last.stepped + 1 if stepped else 0
+    due = not still and not last.warned and (last.calls + 1 >= MANY or steps + 1 >= SURE)
+    line = _Line(last.calls + (not still), last.since, last.seconds + seconds, few, moves, steps, last.warned or due)
     _lines[key] = line
-    if line.calls == MANY and not still:
+    if due:
         _warn(key, line, now)
+
+
+def _stepped(before: Moves | None, now: Moves | None) -> bool:
+    """Whether an optimizer took a few steps with the same parameters in between.
+
+    An address may be used again; of an optimizer that was not known before, nothing is said where another one was.
+    """
+    if before is None or now is None or not now[0] or before[0] != now[0]:
+        return False
+    known = before[1] or dict.fromkeys(now[1], 0)
+    return any(0 < steps - known.get(number, steps) <= FEW for number, steps in now[1].items())
 
 
 def _caller() -> Any:
@@ -191,11 +219,12 @@ def _norm(vector: NDArray[np.float64]) -> float:
 def _warn(key: _Key, line: _Line, now: float) -> None:
     file, number, _, _ = key
     share = line.seconds / max(now - line.since, 1e-9)
+    when = "with an optimizer's step before each further one" if line.stepped + 1 >= SURE else "while they changed"
     warnings.warn_explicit(
-        f"{file}:{number} has checked the same parameters {line.calls} times while they changed: "
+        f"{file}:{number} has checked the same parameters {line.calls} times {when}: "
         f"{1e3 * line.seconds / line.calls:.1f} ms a check, {min(share, 1.0):.0%} of the time since the first. "
         "Gradient checking is for debugging and not for every step of training: check at a few stages "
-        "(gradproof.Stages, gradproof.callbacks.Loop), and declare training with `with gradproof.training():`.",
+        "(gradproof.Stages, gradproof.callbacks), and declare training with `with gradproof.training():`.",
         CheckCostWarning,
         file,
         number,

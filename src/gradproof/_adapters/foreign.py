@@ -44,6 +44,8 @@ class Foreign:
         replayed: the claim with the random numbers of the forward pass in the place of those that the backward pass
             draws; None where nothing is drawn or reverse mode is not asked.
         resident: makes a call on tensors, chosen by name, that stay where they are; None where they became arrays.
+        user: the user's own cost, where the one of arrays stands for it; None where that is it.
+        moves: where the tensors lie, and the steps that each optimizer has taken that holds any; None where unknown.
         floating: tells a function of floating-point errors, by NumPy's names, while entered; None where NumPy does.
     """
 
@@ -59,6 +61,8 @@ class Foreign:
     traced: bool = False
     replayed: Callable[..., Any] | None = None
     resident: Callable[[Callable[[str], bool]], Any] | None = None
+    user: Callable[..., Any] | None = None
+    moves: Callable[[], tuple[int, Mapping[int, int]]] | None = None
     floating: Callable[[Callable[[str], object]], AbstractContextManager[Any]] | None = None
 
 

@@ -116,7 +116,13 @@ class Made:
         """What the engine is told."""
         arrays = [placeholder(t) for t in self.runner.likes]
         structure = Structure.of(arrays, "parameters").renamed(list(self.runner.names))
-        return Foreign(structure, computed=self.grads is None or callable(self.grads), resident=self.call)
+        computed = self.grads is None or callable(self.grads)
+        return Foreign(structure, computed=computed, resident=self.call, moves=self._moves)
+
+    def _moves(self) -> tuple[int, Mapping[int, int]]:
+        from gradproof._adapters.pytorch.optimising import moves_of  # from then on, steps are counted
+
+        return moves_of(self.runner.likes)
 
 
 def _random(roots: Sequence[tuple[str, Any]], devices: Sequence[torch.device]) -> Snapshot:

@@ -7,6 +7,7 @@ code knows nothing else.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -224,7 +225,7 @@ def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target |
         structure.listed(), tuple(sources(roots, devices)), lambda: runner.behind.protected(runner.likes),
         callable(grads), found.native, found.twin, found.notes, found.draws, found.evaluations,
         traced=wanted.grads is None, replayed=runner.replayed if wanted.grads is None and found.draws else None,
-        floating=floating_errors,
+        floating=floating_errors, user=wanted.cost, moves=partial(_moves, runner.likes),
     )  # fmt: skip
     return Translated(cost, wanted.params, grads, foreign, wanted.args)
 
@@ -279,9 +280,16 @@ def _live(wanted: Wanted, structure: Structure, tensors: Sequence[torch.Tensor])
         grads = claims_of(grads)
     roots = [("cost", wanted.cost), ("grads", wanted.grads)]
     foreign = Foreign(
-        structure, tuple(sources(roots)), lambda: left.protected(tensors), callable(grads), native=False, twin=False
-    )
+        structure, tuple(sources(roots)), lambda: left.protected(tensors), callable(grads), native=False, twin=False,
+        user=wanted.cost, moves=partial(_moves, tensors),
+    )  # fmt: skip
     return Translated(cost, wanted.params, grads, foreign)
+
+
+def _moves(tensors: Sequence[torch.Tensor]) -> tuple[int, Mapping[int, int]]:
+    from gradproof._adapters.pytorch.optimising import moves_of  # from then on, steps are counted
+
+    return moves_of(tensors)
 
 
 def _plain_pair(returned: Any, wanted: Wanted) -> Any:
