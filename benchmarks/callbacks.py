@@ -193,7 +193,7 @@ def measured(name: str, steps: int, repetitions: int, folder: Path) -> dict[str,
         callback = made()
         timed = [Timed(getattr(callback, hook)) for hook in hooks]
         vars(callback).update(dict(zip(hooks, timed, strict=True)))
-        kinds = (("with", [callback]), ("without", []))
+        kinds: list[tuple[str, list[Any]]] = [("with", [callback]), ("without", [])]
         for kind, callbacks in kinds if number % 2 else reversed(kinds):
             begin = time.perf_counter()
             with redirect_stdout(io.StringIO()):
