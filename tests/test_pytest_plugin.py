@@ -1,6 +1,7 @@
 """The pytest plugin: fixture, marker, options, cases as tests, workers of xdist, and what it costs the others."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -352,8 +353,10 @@ raise SystemExit(status)
 
 
 def loaded(folder: Path) -> set[str]:
-    command = [sys.executable, "-c", PROBE, *BY_NAME]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    # Without the plugins of others, which load what they like.
+    command = [sys.executable, "-c", PROBE, "-p", "_gradproof_pytest"]
+    own = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return set(done.stdout.rpartition("loaded:")[2].split())
 
