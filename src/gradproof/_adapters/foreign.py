@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from gradproof._adapters.randomness import Source
 from gradproof._tree import Structure
 
+#: The frameworks that have an adapter, by the names of their packages.
+FRAMEWORKS = ("torch", "jax", "tensorflow")
+
 
 @dataclass(frozen=True)
 class Flat:
@@ -67,17 +70,30 @@ class Foreign:
 
 
 def owner_of(value: Any) -> str:
-    """The framework that a value belongs to, ``"torch"`` or ``"jax"``; "" for NumPy's and Python's own."""
+    """The framework that a value belongs to: ``"torch"``, ``"jax"``, ``"tensorflow"``; "" for NumPy's and Python's."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return "torch"
     arrays = getattr(sys.modules.get("jax"), "Array", None)  # missing while it is being imported
-    return "jax" if arrays is not None and isinstance(value, arrays) else ""
+    if arrays is not None and isinstance(value, arrays):
+        return "jax"
+    return "tensorflow" if _is_of_tensorflow(value) else ""
+
+
+def _is_of_tensorflow(value: Any) -> bool:
+    tensorflow = sys.modules.get("tensorflow")
+    slices = getattr(tensorflow, "IndexedSlices", None)  # missing while it is being imported
+    if tensorflow is None or slices is None:
+        return False
+    if isinstance(value, tensorflow.Tensor | tensorflow.Variable | slices):
+        return True
+    keras = getattr(sys.modules.get("keras"), "Variable", None)
+    return keras is not None and isinstance(value, keras) and isinstance(value.value, tensorflow.Variable)
 
 
 def framework_in(tree: Any, depth: int = 6) -> str:
     """The framework of the first foreign array in a nesting; "" where there is none."""
-    if not any(name in sys.modules for name in ("torch", "jax")):
+    if not any(name in sys.modules for name in FRAMEWORKS):
         return ""
     if found := owner_of(tree):
         return found
@@ -113,6 +129,10 @@ def numbers(value: Any) -> NDArray[Any] | None:
         from gradproof._adapters.jax_arrays.arrays import numbers_of
 
         return numbers_of(value)
+    if owner == "tensorflow":
+        from gradproof._adapters.tensorflow_tensors.tensors import numbers_of as numbers_of_tensor
+
+        return numbers_of_tensor(value)
     return None
 
 

@@ -35,6 +35,11 @@ def in_numpy(call: Call, data: Sequence[Any], method: str = "auto") -> Call:
 
         made = jax_translate.translated(jax_translate.Wanted(*given), root)
         return replace(call, cost=made.cost, grads=made.grads, foreign=made.foreign)
+    if framework == "tensorflow":
+        from gradproof._adapters.tensorflow_tensors import translate as tensorflow_translate
+
+        way = tensorflow_translate.translated(tensorflow_translate.Wanted(*given), root)
+        return replace(call, cost=way.cost, grads=way.grads, foreign=way.foreign)
     from gradproof._adapters.pytorch.residing import Asked
     from gradproof._adapters.pytorch.translate import Wanted, translated
 
