@@ -69,6 +69,10 @@ class Hessian:
             from gradproof._adapters.jax_arrays import hessians as jax_hessians
 
             cost = jax_hessians.along(self.grads, self.structure, self.directions[0])
+        elif framework == "tensorflow":
+            from gradproof._adapters.tensorflow_tensors import hessians as tensorflow_hessians
+
+            cost = tensorflow_hessians.along(self.grads, self.structure, self.directions[0])
         elif not given:
             raise InputError.of(
                 DOING, "`hessian`", "the claimed Hessian, or hvp=, as NumPy has no reverse mode", "None",
@@ -172,6 +176,10 @@ class Hessian:
             from gradproof._adapters.jax_arrays.hessians import tangent
 
             return tangent(params, self.structure.root, vector)
+        if framework_in(params) == "tensorflow":
+            from gradproof._adapters.tensorflow_tensors.hessians import tangent as tangent_of_tensors
+
+            return tangent_of_tensors(params, self.structure.root, vector)
         like = [_same_kind(v, leaf) for v, leaf in zip(vector, self.structure.leaves, strict=True)]
         return _structure(params, self.structure.root).rebuild(like)
 

@@ -96,6 +96,11 @@ def _mapped(tree: Any, change: Change) -> Any:
 
         changed = change(own)
         return tree if changed is own else of_array(changed, tree)
+    if owner_of(tree) == "tensorflow" and (own := numbers(tree)) is not None:
+        from gradproof._adapters.tensorflow_tensors.tensors import of_array as tensor_of
+
+        changed = change(own)
+        return tree if changed is own else tensor_of(changed, tree)
     return change(tree) if isinstance(tree, np.ndarray) else tree
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from gradproof._adapters.batch import Batch, read_batch
 from gradproof._adapters.foreign import framework_in
+from gradproof._adapters.keras_models import is_keras_model, of_model
 from gradproof._adapters.numpy import Call
-from gradproof._adapters.translating import data_in_numpy
+from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._check import judged, read_settings
 from gradproof._errors import InputError
 from gradproof._pipeline.options import read_options, read_patterns, read_vary
@@ -37,11 +38,13 @@ def check_module(
     """Judges the gradient of a cost in every named parameter of a module.
 
     Args:
-        module: a ``torch.nn.Module``; its parameters that require a gradient are checked, under their names. It is left
-            as it was: parameters, buffers, gradients, modes, hooks.
+        module: a ``torch.nn.Module``; its parameters that require a gradient are checked, under their names. Or a model
+            or layer of Keras 3 on any of its backends; its trainable variables are checked, under their paths. It is
+            left as it was: parameters, buffers, gradients, modes, hooks.
         cost: ``cost(module, *args, *data, **options) -> scalar``.
         grads: None for what reverse mode computes; "grad" for what ``.grad`` holds now; a mapping from names to
-            tensors, or a callable with the signature of the cost that returns one.
+            tensors, or a callable with the signature of the cost that returns one; for a model of Keras also a list
+            in the order of ``trainable_variables``.
         args: arguments after the module, never varied.
         data: the batch, passed on after ``args``; given, a wrong gradient is looked at with other batches as well.
         examples_axis: the axis of the data along which examples are counted; the first where left out.
@@ -71,8 +74,9 @@ def check_module(
     if group is not None and isinstance(budget, str):
         raise InputError.of(doing, "`budget`", "a number of evaluations where several processes check together",
                             repr(budget), "Clocks differ: pass for example budget=500.")  # fmt: skip
-    if not hasattr(module, "named_parameters") or not callable(module):
-        raise InputError.of(doing, "`module`", "a torch.nn.Module", f"a {type(module).__name__}",
+    of_keras = is_keras_model(module)
+    if not of_keras and (not hasattr(module, "named_parameters") or not callable(module)):
+        raise InputError.of(doing, "`module`", "a torch.nn.Module or a model of Keras", f"a {type(module).__name__}",
                             "For a nesting of arrays use gradproof.check.")  # fmt: skip
     if not callable(cost):
         raise InputError.of(doing, "`cost`", "a function of the module and its data", f"a {type(cost).__name__}",
@@ -83,6 +87,14 @@ def check_module(
     keywords = dict(read_options(options) or {})
     patterns = read_patterns("only", only), read_patterns("exclude", exclude)
     varied = read_vary(vary, keywords)
+
+    def opened_keras() -> Call:
+        found = of_model(module, cost, grads, given, inputs=inputs)
+        call = Call(found.cost, found.params, found.grads, tuple(given), keywords, False, *patterns, batch, varied)
+        made = in_numpy(call, as_passed if batch else (), settings.options.method)
+        assert made.foreign is not None
+        notes = (*made.foreign.notes, *found.notes)
+        return replace(made, foreign=replace(made.foreign, notes=notes, user=cost))
 
     def opened() -> Call:
         from gradproof._adapters.pytorch.modules import of_module
@@ -98,7 +110,7 @@ def check_module(
 
     from gradproof._pipeline.origin import origin
 
-    return replace(judged(opened, settings), origin=origin(cost, grads))
+    return replace(judged(opened_keras if of_keras else opened, settings), origin=origin(cost, grads))
 
 
 def _batch(data: Sequence[Any], axis: int | None) -> Batch | None:

@@ -83,6 +83,10 @@ class Passed:
             from gradproof._adapters.jax_arrays.subject import jax_subject
 
             return jax_subject(*given)
+        if framework == "tensorflow" and self.allowed is None:
+            from gradproof._adapters.tensorflow_tensors.subject import tensorflow_subject
+
+            return tensorflow_subject(*given)
         return self.in_numpy()
 
     def in_numpy(self) -> "ArraySubject":

@@ -36,6 +36,11 @@ def moment(cost: Callable[..., Any], params: Any, scale: float = 1.0) -> Any:
         from gradproof._adapters.jax_arrays.moments import scaled
 
         return scaled(params, scale)
+    if framework_in(params) == "tensorflow":
+        from gradproof._adapters.tensorflow_tensors import moments as tensorflow_moments
+
+        make = tensorflow_moments.of_variables if in_place(cost, params) else tensorflow_moments.scaled
+        return make(params, scale)
     if framework_in(params):
         from gradproof._adapters.pytorch.moments import copied, of_nesting
 
@@ -52,6 +57,10 @@ def unchanged(cost: Callable[..., Any], params: Any, before: Any) -> bool:
         from gradproof._adapters.jax_arrays import moments
 
         return moments.same(params, before)
+    if framework_in(params) == "tensorflow":
+        from gradproof._adapters.tensorflow_tensors import moments as tensorflow_moments
+
+        return tensorflow_moments.same(params, before)
     if framework_in(params):
         from gradproof._adapters.pytorch.moments import same
 

@@ -1,0 +1,154 @@
+"""Models of Keras 3, on whichever of its backends: a cost of one becomes a cost of its trainable variables.
+
+The decision behind it: a model reads its variables itself, so they are not handed over but exchanged. On TensorFlow a
+variable is a place, and the place is exchanged when what was traced is run; on JAX and PyTorch Keras's own scope says
+which arrays stand for which variables. Either way the engine and the adapters see a nesting of arrays by path.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradproof._errors import InputError
+
+DOING = "setting up the check of a model"
+
+
+def is_keras_model(value: Any) -> bool:
+    """Whether a value is a layer or model of Keras 3."""
+    layer = getattr(getattr(sys.modules.get("keras"), "layers", None), "Layer", None)
+    return layer is not None and isinstance(value, layer)
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """A function of a model as one of its variables.
+
+    Attributes:
+        function: ``function(model, *args, **options)``.
+        model: the user's model.
+        variables: its trainable variables by name.
+        inputs: which of the arguments are moved as well.
+    """
+
+    function: Callable[..., Any]
+    model: Any
+    variables: Mapping[str, Any]
+    inputs: tuple[int, ...] = ()
+
+    def __call__(self, params: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        import keras  # the user's own, imported long ago
+
+        given = list(args)
+        for place, value in zip(self.inputs, params.get("inputs", ()), strict=True):
+            given[place] = value
+        if keras.backend.backend() == "tensorflow":
+            return self._named(self.function(self.model, *given, **options))
+        mapping = [(variable, params[name]) for name, variable in self.variables.items()]
+        with keras.StatelessScope(state_mapping=mapping):
+            return self._named(self.function(self.model, *given, **options))
+
+    def _named(self, returned: Any) -> Any:
+        """Gradients in the order of the variables, by their names; a cost as it is."""
+        if isinstance(returned, list | tuple) and len(returned) == len(self.variables) > 0 and not self.inputs:
+            return dict(zip(self.variables, returned, strict=True))
+        return returned
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a check of a model is made of.
+
+    Attributes:
+        cost: a function of the parameters.
+        params: the parameters by name.
+        grads: the claim on them.
+        notes: what a reader should know.
+    """
+
+    cost: Callable[..., Any]
+    params: Mapping[str, Any]
+    grads: Any
+    notes: tuple[str, ...]
+
+
+def of_model(
+    model: Any, cost: Callable[..., Any], grads: Any, args: Sequence[Any], *, inputs: bool
+) -> Model:  # fmt: skip
+    """Takes a model apart.
+
+    Args:
+        model: a layer or model of Keras that has been built.
+        cost: ``cost(model, *args, **options)``.
+        grads: None for what the backend's own reverse mode says, a mapping by path, a list in the order of
+            ``model.trainable_variables``, or a function with the signature of the cost that returns one of these.
+        args: further arguments.
+        inputs: whether floating-point arguments are moved as well.
+
+    Raises:
+        InputError: there is nothing to check.
+    """
+    import keras
+
+    if not getattr(model, "built", True):
+        raise InputError.of(DOING, f"`{type(model).__name__}`", "a model that is built", "one without variables yet",
+                            "Call it once on a batch, or give it keras.Input.")  # fmt: skip
+    if isinstance(grads, str):
+        raise InputError.of(DOING, "`grads`", "a mapping by path, a list, a function or None", repr(grads),
+                            "Keras keeps no gradients: pass what you computed.")  # fmt: skip
+    variables = _by_path(model.trainable_variables)
+    if not variables:
+        raise InputError.of(DOING, f"`{type(model).__name__}`", "a model with trainable variables", "one without any",
+                            "Set trainable=True on what is to be checked.")  # fmt: skip
+    params: dict[str, Any] = {
+        name: v if keras.backend.backend() == "tensorflow" else _array(v) for name, v in variables.items()
+    }
+    places = tuple(i for i, value in enumerate(args) if inputs and _is_moved(value))
+    if places:
+        params["inputs"] = [args[i] for i in places]
+    frozen = [v.path for v in model.non_trainable_variables if _is_weight(v)]
+    claim = Exchanged(grads, model, variables, places) if callable(grads) else grads
+    if isinstance(grads, list | tuple) and len(grads) == len(variables):
+        claim = dict(zip(variables, grads, strict=True))
+    return Model(Exchanged(cost, model, variables, places), params, claim, _notes(model, frozen))
+
+
+def _by_path(variables: Sequence[Any]) -> dict[str, Any]:
+    """Variables by path; of several with one path the later ones with their number."""
+    found: dict[str, Any] = {}
+    for variable in variables:
+        name, number = variable.path, 2
+        while name in found:
+            name, number = f"{variable.path}#{number}", number + 1
+        found[name] = variable
+    return found
+
+
+def _array(variable: Any) -> Any:
+    value = variable.value
+    return value.detach() if hasattr(value, "detach") else value
+
+
+def _is_moved(value: Any) -> bool:
+    return "float" in str(getattr(value, "dtype", "")) or "complex" in str(getattr(value, "dtype", ""))
+
+
+def _is_weight(variable: Any) -> bool:
+    """Whether a variable that is not trained is one that could be."""
+    return not variable.trainable and not any(
+        word in variable.path for word in ("seed_generator", "moving_", "total", "count", "iteration")
+    )
+
+
+def _notes(model: Any, frozen: Sequence[str]) -> tuple[str, ...]:
+    found = []
+    if frozen:
+        more = f" and {len(frozen) - 3} more" if len(frozen) > 3 else ""
+        found.append(f"Not trainable and left alone: {', '.join(frozen[:3])}{more}.")
+    import keras
+
+    seeds = [v.path for v in model.variables if v.path.endswith("seed_generator_state")]
+    if seeds and keras.backend.backend() != "tensorflow":
+        found.append("Keras's seed generators were held at their present state: one pattern of what is drawn by them.")
+    return tuple(found)
