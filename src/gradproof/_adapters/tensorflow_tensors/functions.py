@@ -73,7 +73,8 @@ class Function:
         """Positional and keyword arguments, the other tensors as wide as those that are given."""
         pairs = zip(leaves, self.likes, strict=True)
         widened = any(is_lower(format_of(like)) and not is_lower(format_of(x)) for x, like in pairs)
-        every = [wide(value) if widened else value for value in self.values]
+        moved = set(self.chosen)
+        every = [wide(x) if widened and i not in moved else x for i, x in enumerate(self.values)]
         for place, leaf in zip(self.chosen, leaves, strict=True):
             every[place] = leaf
         tree = self.whole.rebuild(every)
@@ -172,7 +173,7 @@ def cotangents(function: Function, seed: int, number: int = 0) -> tuple[NDArray[
         values = np.asarray(rng.standard_normal(shape))
         if name.startswith("complex"):
             values = values + 1j * np.asarray(rng.standard_normal(shape))
-        found.append(np.array(tf.cast(tf.cast(tf.constant(values), name), wider(name))))
+        found.append(np.array(tf.cast(tf.cast(tf.constant(values), name), wider(name)).numpy()))
     return tuple(found)
 
 

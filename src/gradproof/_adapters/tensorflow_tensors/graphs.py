@@ -8,7 +8,7 @@ random state like any other.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.eager import context
+from tensorflow.python.framework import ops
 
 from gradproof._adapters.randomness import Source
-from gradproof._adapters.tensorflow_tensors.rewriting import DRAWING, CannotBeRewritten, Rewriting
+from gradproof._adapters.tensorflow_tensors.rewriting import DRAWING, WIDER, CannotBeRewritten, Rewriting
 from gradproof._adapters.tensorflow_tensors.tensors import wider
 
 #: Tells the functions of one rewritten graph from those of another.
@@ -75,7 +76,7 @@ class Doubles:
 
     def _take(self) -> list[Any]:
         whole = [double for _, double in self.made.values() if double.dtype.is_integer]
-        return [np.array(double) for double in (self.number, *whole)]
+        return [np.array(double.numpy()) for double in (self.number, *whole)]
 
     def _put(self, state: Sequence[NDArray[Any]]) -> None:
         self.number.assign(state[0])
@@ -126,6 +127,21 @@ class Graph:
         """Its operations in order, with the numbers that are written into it."""
         nodes = self.concrete.graph.as_graph_def().node
         return [(node.op, node.attr["value"].tensor.SerializeToString()) for node in nodes]
+
+    def ruled(self) -> bool:
+        """Whether a function with a backward pass of the user's own is in it."""
+        graph = self.concrete.graph.as_graph_def()
+        nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+        named = {node.attr["_gradient_op_type"].s.decode() for node in nodes if "_gradient_op_type" in node.attr}
+        return any(_is_of_the_user(name) for name in named if name.startswith("CustomGradient"))
+
+    def narrows(self) -> bool:
+        """Whether anything in it is computed in less than double precision."""
+        graph = self.concrete.graph.as_graph_def()
+        nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+        passed_on = ("Const", "Cast")  # numbers of any format, on their way to a wider one
+        narrow = (n for n in nodes if n.op not in passed_on or (n.op == "Cast" and n.attr["DstT"].type in WIDER))
+        return any(value.type in WIDER for node in narrow for value in node.attr.values())
 
     def run_on(self, doubles: Doubles, *, wide: bool) -> "Run":
         """The same at other numbers.
@@ -210,6 +226,21 @@ class Run:
         if self.numbered:
             self.doubles.number.assign_add([1])
         return list(found)
+
+
+def _is_of_the_user(name: str) -> bool:
+    """Whether a registered backward pass leads to code from outside of TensorFlow and Keras."""
+    try:
+        waiting = [ops.gradient_registry.lookup(name)]
+    except LookupError:
+        return True
+    for function in waiting:  # which grows on the way
+        for cell in getattr(function, "__closure__", None) or ():
+            with suppress(ValueError):  # a cell that is not filled yet holds nothing
+                if callable(cell.cell_contents) and len(waiting) < 64:
+                    waiting.append(cell.cell_contents)
+    own = ("tensorflow", "keras", "builtins", "functools")
+    return any(not str(getattr(function, "__module__", "")).startswith(own) for function in waiting)
 
 
 def _operations(graph: Any) -> set[str]:

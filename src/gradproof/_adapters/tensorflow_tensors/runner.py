@@ -61,6 +61,8 @@ class Runner:
         only: whether nothing but the user's own precision can be evaluated.
         called: whether the code is called as it is, as it cannot be traced.
         inline: whether functions inside the functions are traced as part of them.
+        called_claims: whether gradients are called as they are: what a rule remembers in Python would stand still, or
+            leak, in what is traced.
         native_claims: whether gradients are computed in the user's own precision alone.
         kept_too: further variables that the code may write to when it is called as it is.
     """
@@ -74,6 +76,7 @@ class Runner:
     only: bool = False
     called: bool = False
     inline: bool = False
+    called_claims: bool = False
     native_claims: bool = False
     kept_too: tuple[Any, ...] = ()
     doubles: Doubles = field(default_factory=Doubles, compare=False, repr=False)
@@ -168,6 +171,16 @@ class Runner:
             self.made[key] = Made(graph, names[-1], {}, (*args, *options.values()))
         return self.made[key]
 
+    def widely(self, args: Sequence[Any], options: Mapping[str, Any]) -> bool:
+        """Whether the code itself computes in double precision where it is given nothing less."""
+        given = self._given(args)
+        specs = [tf.TensorSpec(x.shape, wider(format_of(x))) for x in self.likes]
+        try:
+            graph = Graph.of(lambda *tensors: self._first(self.target(tensors, given, options)), specs)
+        except Exception:  # it takes nothing else than it was written for
+            return False
+        return not graph.narrows()
+
     def run_of(self, made: Made, *, native: bool) -> Run:
         """A traced function in one of the two precisions.
 
@@ -217,7 +230,7 @@ class Runner:
         args: Sequence[Any], options: Mapping[str, Any],
     ) -> Flat:  # fmt: skip
         native = self.native_claims or self.natively(arrays)
-        made = None if self.called else self._made_or_none(kind, function, args, options, native=native)
+        made = None if self.called or self.called_claims else self._made_or_none(kind, function, args, options, native=native)
         if made is not None:
             found = self._run(made, arrays, native=native)
             return Flat(dict(zip(made.names, map(array_of, found), strict=True)))

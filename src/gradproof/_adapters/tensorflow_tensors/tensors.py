@@ -79,8 +79,8 @@ def array_of(value: Any) -> NDArray[Any]:
     """The numbers of a tensor."""
     found = tf.convert_to_tensor(place_of(value) if is_keras_variable(value) else value)
     if found.dtype == tf.bfloat16:
-        return np.array(tf.cast(found, tf.float32)).view(BFloat16)
-    return np.array(found)
+        return np.array(tf.cast(found, tf.float32).numpy()).view(BFloat16)
+    return np.array(found.numpy())
 
 
 def numbers_of(value: Any) -> NDArray[Any] | None:

@@ -143,7 +143,10 @@ def _settled(
     if runner.inline and _untraceable(runner, wanted, random):
         return _called(replace(runner, called=True), arrays, wanted, random)
     made = runner.traced("cost", runner._costs, wanted.args, wanted.options)
-    own, draws = float("nan"), runner.run_of(made, native=True).draws
+    run = runner.run_of(made, native=True)
+    own, draws = float("nan"), run.draws
+    if made.graph.ruled() and not (draws or run.writes):
+        runner = replace(runner, called_claims=True)
     state = runner.doubles._take()
     with suppress(TypeError, ValueError):  # what is no number is met, and refused, where costs are evaluated
         own = float(runner._run(made, arrays, native=True)[0])
@@ -155,7 +158,7 @@ def _settled(
     if trouble:
         note = f"The cost was evaluated in its own precision, as {trouble}."
         return Settled(replace(runner, only=True), native=True, notes=(note,), draws=draws, evaluations=2)
-    if not _has_double_claims(runner, wanted, claim):
+    if not _has_double_claims(runner, arrays, wanted, claim):
         note = "The operations of the cost were carried out in float64; its gradient was judged in its own precision."
         return Settled(replace(runner, native_claims=True), notes=(note,), draws=draws, evaluations=2)
     return Settled(runner, twin=wanted.grads is None or callable(wanted.grads), draws=draws, evaluations=2)
@@ -194,10 +197,19 @@ def _not_in_double(runner: Runner, made: Any, copies: Sequence[Any], own: float)
     return "" if _alike(value, own, _rounding(runner)) else "the code is another function in float64"
 
 
-def _has_double_claims(runner: Runner, wanted: Wanted, claim: Target | None) -> bool:
+def _has_double_claims(runner: Runner, arrays: Sequence[Any], wanted: Wanted, claim: Target | None) -> bool:
     """Whether the gradient can be computed in double precision as well."""
     if wanted.grads is not None and claim is None:
         return True  # numbers, which are what they are
+    if runner.called_claims and claim is None:
+        places = any(place_of(like) is not None for like in runner.likes)
+        if places or not runner.widely(wanted.args, wanted.options):
+            return False
+        try:
+            runner.derivative(_copies(arrays), *wanted.args, **wanted.options)
+        except Exception:  # a rule that knows its own format alone
+            return False
+        return True
     if claim is None:
         made = runner._made_or_none("derivative", runner._differentiated, wanted.args, wanted.options, native=False)
     else:
