@@ -16,12 +16,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.eager import context
-from tensorflow.python.framework import ops
+from tensorflow.core.framework import types_pb2
+from tensorflow.python.framework import op_def_registry, ops
 
 from gradproof._adapters.randomness import Source
 from gradproof._adapters.tensorflow_tensors.rewriting import DRAWING, WIDER, CannotBeRewritten, Rewriting
 from gradproof._adapters.tensorflow_tensors.tensors import wider
 
+#: Operations that are given variables and leave them as they are.
+READING = ("ReadVariableOp", "VariableShape", "VarIsInitializedOp", "ResourceGather", "ResourceGatherNd",
+           "LookupTableFindV2", "LookupTableSizeV2", "DisableCopyOnRead")  # fmt: skip
 #: Tells the functions of one rewritten graph from those of another.
 _COUNT = itertools.count()
 
@@ -187,7 +191,7 @@ class Graph:
             made = tf.function(body, autograph=False).get_concrete_function(*specs)
         except (ValueError, tf.errors.OpError) as error:  # an operation without such a format
             raise CannotBeRewritten(str(error).splitlines()[0]) from error
-        writes = any(op.startswith(("Assign", "ResourceScatter")) for op in _operations(graph))
+        writes = any(map(_writes, _operations(graph)))
         seeded = any(v.dtype.is_integer for v in self.variables) and writes and bool(rewriting.drawing)
         drawn = tuple(dict.fromkeys(rewriting.drawing)) if drawing or seeded else ()
         return Run(made, doubles, drawn, tuple(rewriting.narrow), drawing, writes)
@@ -241,6 +245,13 @@ def _is_of_the_user(name: str) -> bool:
                     waiting.append(cell.cell_contents)
     own = ("tensorflow", "keras", "builtins", "functools")
     return any(not str(getattr(function, "__module__", "")).startswith(own) for function in waiting)
+
+
+def _writes(op: str) -> bool:
+    """Whether an operation may write to a variable."""
+    definition = op_def_registry.get(op)
+    given = definition.input_arg if definition is not None else ()
+    return op not in READING and any(argument.type == types_pb2.DT_RESOURCE for argument in given)
 
 
 def _operations(graph: Any) -> set[str]:

@@ -29,6 +29,9 @@ DRAWING = {
     "TruncatedNormal": "StatelessTruncatedNormalV2",
     "RandomUniformInt": "StatelessRandomUniformIntV2",
 }
+#: How the names of operations begin that draw by a key, or from a variable.
+BY_KEY = ("StatelessRandom", "StatelessTruncated", "StatelessMultinomial", "StatelessParameterized", "StatefulUniform",
+          "StatefulStandardNormal", "StatefulTruncated", "StatefulRandom", "RngReadAndSkip")  # fmt: skip
 #: Operations that draw from a state of their own and cannot be told what to draw.
 UNTOLD = ("RandomShuffle", "Multinomial", "RandomGamma", "RandomPoissonV2", "ParameterizedTruncatedNormal")
 #: Operations whose results are others in another format.
@@ -122,7 +125,7 @@ class Rewriting:
         return found, renamed
 
     def _note(self, node: Any, *, told: bool) -> None:
-        drawing = node.op in DRAWING or node.op in UNTOLD or node.op.startswith("StatelessRandom")
+        drawing = node.op in DRAWING or node.op in UNTOLD or node.op.startswith(BY_KEY)
         if drawing and not node.op.startswith("StatelessRandomGet"):
             self.drawing.append(f"{node.op} ({node.name})")
         if node.op in UNTOLD or (node.op in DRAWING and not told):
@@ -162,7 +165,7 @@ class Rewriting:
         lower = [a for a in definition.attr if a.type == "type" and node.attr[a.name].type in WIDER]
         if not lower and not any(a.type in WIDER for a in (*definition.input_arg, *definition.output_arg)):
             return False
-        if node.op in SEALED or node.op.startswith("StatelessRandom") or node.op.startswith("StatelessTruncated"):
+        if node.op in SEALED or node.op.startswith(BY_KEY):
             return True
         if any(a.type in WIDER for a in (*definition.input_arg, *definition.output_arg)):
             return True
