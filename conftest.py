@@ -29,7 +29,7 @@ from sybil import Document, Example, Region, Sybil
 _FENCE = re.compile(r"^```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
-_FRAMEWORKS = ("torch", "jax")
+_FRAMEWORKS = ("torch", "jax", "tensorflow", "keras")
 _COMMANDS = {
     "gradproof": [sys.executable, "-c", "from gradproof._cli.main import run; run()"],
     "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly"],

@@ -68,7 +68,7 @@ THIRD_PARTY: Mapping[str, frozenset[str]] = {
     "lightning": frozenset({"callbacks"}),
     "transformers": frozenset({"callbacks"}),
     "skorch": frozenset({"callbacks"}),
-    "keras": frozenset({"callbacks"}),
+    "keras": frozenset({"callbacks", "_adapters"}),
 }
 FRAMEWORK_ROOMS = frozenset({"_adapters"})
 

@@ -20,11 +20,10 @@ import gradproof as gp
 def ruled(f: Any, backward: Any) -> Any:
     """A function with a backward pass of its own, ``backward(inputs, cotangent) -> tuple``."""
 
-    @tf.custom_gradient
     def made(*xs: Any) -> Any:
         return f(*xs), lambda v: list(backward(xs, v)) if len(xs) > 1 else backward(xs, v)[0]
 
-    return made
+    return tf.custom_gradient(made)
 
 
 def draws(*shapes: tuple[int, ...], seed: int = 1) -> tuple[Any, ...]:

@@ -1,12 +1,12 @@
 """Modules: a cost of one becomes a cost of its named parameters."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gradproof._adapters.batch import Batch, read_batch
 from gradproof._adapters.foreign import framework_in
-from gradproof._adapters.keras_models import is_keras_model, of_model
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.translating import data_in_numpy, in_numpy
 from gradproof._check import judged, read_settings
@@ -74,7 +74,7 @@ def check_module(
     if group is not None and isinstance(budget, str):
         raise InputError.of(doing, "`budget`", "a number of evaluations where several processes check together",
                             repr(budget), "Clocks differ: pass for example budget=500.")  # fmt: skip
-    of_keras = is_keras_model(module)
+    of_keras = _is_of_keras(module)
     if not of_keras and (not hasattr(module, "named_parameters") or not callable(module)):
         raise InputError.of(doing, "`module`", "a torch.nn.Module or a model of Keras", f"a {type(module).__name__}",
                             "For a nesting of arrays use gradproof.check.")  # fmt: skip
@@ -89,6 +89,8 @@ def check_module(
     varied = read_vary(vary, keywords)
 
     def opened_keras() -> Call:
+        from gradproof._adapters.keras_models import of_model  # loaded for such models alone
+
         found = of_model(module, cost, grads, given, inputs=inputs)
         call = Call(found.cost, found.params, found.grads, tuple(given), keywords, False, *patterns, batch, varied)
         made = in_numpy(call, as_passed if batch else (), settings.options.method)
@@ -111,6 +113,14 @@ def check_module(
     from gradproof._pipeline.origin import origin
 
     return replace(judged(opened_keras if of_keras else opened, settings), origin=origin(cost, grads))
+
+
+def _is_of_keras(module: Any) -> bool:
+    if "keras" not in sys.modules:
+        return False
+    from gradproof._adapters.keras_models import is_keras_model
+
+    return is_keras_model(module)
 
 
 def _batch(data: Sequence[Any], axis: int | None) -> Batch | None:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.python.eager import context
 from tensorflow.core.framework import types_pb2
+from tensorflow.python.eager import context
 from tensorflow.python.framework import op_def_registry, ops
 
 from gradproof._adapters.randomness import Source
-from gradproof._adapters.tensorflow_tensors.rewriting import DRAWING, WIDER, CannotBeRewritten, Rewriting
+from gradproof._adapters.tensorflow_tensors.rewriting import DRAWING, WIDER, CannotBeRewrittenError, Rewriting
 from gradproof._adapters.tensorflow_tensors.tensors import wider
 
 #: Operations that are given variables and leave them as they are.
@@ -76,16 +76,18 @@ class Doubles:
 
     def source(self, names: Sequence[str]) -> Source:
         """The random state, under the names of the operations that draw."""
-        return Source(", ".join(names) or "TensorFlow's random numbers", self._take, self._put)
+        return Source(", ".join(names) or "TensorFlow's random numbers", self.take, self.put)
 
-    def _take(self) -> list[Any]:
+    def take(self) -> list[Any]:
+        """The random state now."""
         whole = [double for _, double in self.made.values() if double.dtype.is_integer]
         return [np.array(double.numpy()) for double in (self.number, *whole)]
 
-    def _put(self, state: Sequence[NDArray[Any]]) -> None:
+    def put(self, state: Sequence[NDArray[Any]]) -> None:
+        """The random state as it was taken; what came after it as the user's own is."""
         self.number.assign(state[0])
         whole = [pair for pair in self.made.values() if pair[1].dtype.is_integer]
-        for (variable, double), value in zip(whole, state[1:], strict=False):
+        for (_, double), value in zip(whole, state[1:], strict=False):
             double.assign(value)
         for variable, double in whole[len(state) - 1 :]:
             double.assign(tf.convert_to_tensor(variable))
@@ -151,7 +153,7 @@ class Graph:
         """The same at other numbers.
 
         Raises:
-            CannotBeRewritten: it cannot be written so.
+            CannotBeRewrittenError: it cannot be written so.
         """
         graph = self.concrete.graph.as_graph_def()
         drawing = any(node.op in DRAWING for node in graph.node)
@@ -190,7 +192,7 @@ class Graph:
         try:
             made = tf.function(body, autograph=False).get_concrete_function(*specs)
         except (ValueError, tf.errors.OpError) as error:  # an operation without such a format
-            raise CannotBeRewritten(str(error).splitlines()[0]) from error
+            raise CannotBeRewrittenError(str(error).splitlines()[0]) from error
         writes = any(map(_writes, _operations(graph)))
         seeded = any(v.dtype.is_integer for v in self.variables) and writes and bool(rewriting.drawing)
         drawn = tuple(dict.fromkeys(rewriting.drawing)) if drawing or seeded else ()

@@ -40,7 +40,7 @@ SEALED = ("Bitcast", "NextAfter", "DecodeRaw", "PyFunc", "EagerPyFunc", "PyFuncS
 PHILOX = 1
 
 
-class CannotBeRewritten(Exception):
+class CannotBeRewrittenError(Exception):
     """A graph has something in it of which no other form is known."""
 
 
@@ -66,7 +66,7 @@ class Rewriting:
         """The same graph, as this says.
 
         Raises:
-            CannotBeRewritten: there is no such graph.
+            CannotBeRewrittenError: there is no such graph.
         """
         found = graph_pb2.GraphDef()
         found.versions.CopyFrom(graph.versions)
@@ -76,7 +76,9 @@ class Rewriting:
             function.signature.name += self.suffix
             for argument in (*function.signature.input_arg, *function.signature.output_arg):
                 argument.type = self._wider(argument.type)
-            nodes, renamed = self._nodes(function.node_def, lambda name, argument, _: f"{name}:{argument}:0", told=False)
+            nodes, renamed = self._nodes(
+                function.node_def, lambda name, argument, _: f"{name}:{argument}:0", told=False
+            )
             del function.node_def[:]
             function.node_def.extend(nodes)
             for name, source in function.ret.items():
@@ -129,12 +131,12 @@ class Rewriting:
         if drawing and not node.op.startswith("StatelessRandomGet"):
             self.drawing.append(f"{node.op} ({node.name})")
         if node.op in UNTOLD or (node.op in DRAWING and not told):
-            raise CannotBeRewritten(f"{node.op} draws from a state that cannot be told")
+            raise CannotBeRewrittenError(f"{node.op} draws from a state that cannot be told")
 
     def _told(self, node: Any) -> Iterator[Any]:
         """An operation that draws, with a key in the place of its own state, after what makes the key."""
         if not self.number:
-            raise CannotBeRewritten("random numbers are drawn")
+            raise CannotBeRewrittenError("random numbers are drawn")
         order, axis, seeds, key, algorithm = (
             f"{node.name}/{part}" for part in ("order", "axis", "seeds", "key", "algorithm")
         )
@@ -180,7 +182,7 @@ class Rewriting:
         given = [name for name in node.input if not name.startswith("^")]
         kinds = [self._format(argument, node) for argument in definition.input_arg]
         if len(kinds) != len(given):
-            raise CannotBeRewritten(f"{node.op} takes a list")
+            raise CannotBeRewrittenError(f"{node.op} takes a list")
         new = node_def_pb2.NodeDef()
         new.CopyFrom(node)
         new.name = f"{node.name}/as_it_is"
@@ -203,7 +205,7 @@ class Rewriting:
 
     def _format(self, argument: Any, node: Any) -> int:
         if argument.number_attr or argument.type_list_attr:
-            raise CannotBeRewritten(f"{node.op} takes or gives a list")
+            raise CannotBeRewrittenError(f"{node.op} takes or gives a list")
         return int(node.attr[argument.type_attr].type if argument.type_attr else argument.type)
 
     def _widen(self, value: attr_value_pb2.AttrValue) -> None:

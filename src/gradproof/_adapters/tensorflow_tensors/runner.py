@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gradproof._adapters.foreign import Flat
 from gradproof._adapters.tensorflow_tensors.graphs import Doubles, Graph, Run, inlined
-from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeRewritten
+from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeRewrittenError
 from gradproof._adapters.tensorflow_tensors.tensors import (
     HELD,
     array_of,
@@ -109,13 +109,13 @@ class Runner:
             with self.placed(arrays, native=native) as leaves:
                 value = plain(self._first(self.target(leaves, self._given(args), options)))
         else:
-            made = self.traced("cost", self._costs, args, options)
-            value = plain(self._run(made, arrays, native=native)[0])
+            made = self.traced("cost", self.costs, args, options)
+            value = plain(self.run_at(made, arrays, native=native)[0])
         return (value, None) if self.paired else value
 
     def derivative(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Flat:
         """What a tape says the gradient is; zero of what it does not lead to."""
-        return self._gradients("derivative", self._differentiated, arrays, args, options)
+        return self._gradients("derivative", self.differentiated, arrays, args, options)
 
     def claimed(
         self, function: Target, arrays: Sequence[NDArray[Any]], args: Sequence[Any], options: Mapping[str, Any]
@@ -127,7 +127,7 @@ class Runner:
         self, function: Target, args: Sequence[Any], options: Mapping[str, Any], *, native: bool
     ) -> Made | None:
         """The user's own gradient function, traced; None where it cannot be."""
-        return self._made_or_none(f"claim {id(function)}", self._claims(function), args, options, native=native)
+        return self.made_or_none(f"claim {id(function)}", self._claims(function), args, options, native=native)
 
     def _claims(self, function: Target) -> Callable[..., Mapping[str, Any]]:
         def claims(leaves: Sequence[Any], given: Sequence[Any], chosen: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -185,13 +185,14 @@ class Runner:
         """A traced function in one of the two precisions.
 
         Raises:
-            CannotBeRewritten: it cannot be run so.
+            CannotBeRewrittenError: it cannot be run so.
         """
         if native not in made.runs:
             made.runs[native] = made.graph.run_on(self.doubles, wide=not native)
         return made.runs[native]
 
-    def _run(self, made: Made, arrays: Sequence[NDArray[Any]], *, native: bool) -> list[Any]:
+    def run_at(self, made: Made, arrays: Sequence[NDArray[Any]], *, native: bool) -> list[Any]:
+        """What a traced function returns at the engine's numbers."""
         run = self.run_of(made, native=native)
         tensors, moved = [], []
         for array, like in zip(arrays, self.likes, strict=True):
@@ -209,12 +210,14 @@ class Runner:
         given = iter(tensors)
         return [like if place_of(like) is not None else next(given) for like in self.likes]
 
-    def _costs(self, leaves: Sequence[Any], args: Sequence[Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    def costs(self, leaves: Sequence[Any], args: Sequence[Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The cost, as something that is traced."""
         return {"cost": self._first(self.target(leaves, args, options))}
 
-    def _differentiated(
+    def differentiated(
         self, leaves: Sequence[Any], args: Sequence[Any], options: Mapping[str, Any]
     ) -> Mapping[str, Any]:
+        """What a tape says, as something that is traced; zero of what the cost does not lead to."""
         with tf.GradientTape() as tape:
             sources = watched(tape, leaves)
             value = self._first(self.target(leaves, args, options))
@@ -230,17 +233,22 @@ class Runner:
         args: Sequence[Any], options: Mapping[str, Any],
     ) -> Flat:  # fmt: skip
         native = self.native_claims or self.natively(arrays)
-        made = None if self.called or self.called_claims else self._made_or_none(kind, function, args, options, native=native)
+        made = (
+            None
+            if self.called or self.called_claims
+            else self.made_or_none(kind, function, args, options, native=native)
+        )
         if made is not None:
-            found = self._run(made, arrays, native=native)
+            found = self.run_at(made, arrays, native=native)
             return Flat(dict(zip(made.names, map(array_of, found), strict=True)))
         with self.placed(arrays, native=native) as leaves:
             entries = function(leaves, self._given(args), options)
             return Flat({name: array_of(value) if is_tensor(value) else value for name, value in entries.items()})
 
-    def _made_or_none(
+    def made_or_none(
         self, kind: str, function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any], *, native: bool
     ) -> Made | None:
+        """A function, traced and ready to be run in one of the precisions; None where it cannot be."""
         try:
             made = self.traced(kind, function, args, options)
             self.run_of(made, native=native)
@@ -293,7 +301,7 @@ def claims_of(grads: Any, names: Sequence[str], root: str) -> Flat:
     """A claimed gradient by name."""
     if isinstance(grads, Flat):
         return grads
-    if isinstance(grads, list | tuple) and len(grads) == len(names) and not isinstance(grads, dict):
+    if isinstance(grads, list | tuple) and len(grads) == len(names):
         flat = [dense(g) for g in grads]
         if all(g is None or is_tensor(g) or isinstance(g, np.ndarray) for g in flat):
             return Flat({name: g for name, g in zip(names, flat, strict=True) if g is not None})
@@ -304,4 +312,4 @@ def claims_of(grads: Any, names: Sequence[str], root: str) -> Flat:
     return Flat(entries)
 
 
-__all__ = ["CannotBeRewritten", "Made", "Runner", "Target", "claims_of"]
+__all__ = ["CannotBeRewrittenError", "Made", "Runner", "Target", "claims_of"]

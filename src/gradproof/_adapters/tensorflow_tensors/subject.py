@@ -1,4 +1,4 @@
-"""A function of TensorFlow's tensors as something that can be judged: as a cost, by laws, and in its second derivative."""
+"""A function of TensorFlow's tensors as what can be judged: as a cost, by laws, in its second derivative."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

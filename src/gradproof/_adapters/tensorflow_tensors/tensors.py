@@ -139,7 +139,7 @@ def refuse(value: Any, name: str) -> None:
 
 
 def entries_of(tree: Any, root: str = "grads") -> dict[str, Any]:
-    """All tensors, arrays and numbers of a nesting by name, also while a function is traced; None where it says None."""
+    """All tensors, arrays and numbers of a nesting by name, also while a function is traced."""
     tokens: dict[int, tuple[Any, Any]] = {}
 
     def stand_in(value: Any) -> NDArray[Any] | None:

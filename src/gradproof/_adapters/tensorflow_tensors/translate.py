@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from gradproof._adapters.foreign import Foreign
 from gradproof._adapters.randomness import Snapshot, sources
-from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeRewritten
+from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeRewrittenError
 from gradproof._adapters.tensorflow_tensors.runner import Runner, Target, claims_of
 from gradproof._adapters.tensorflow_tensors.tensors import (
     array_of,
@@ -142,19 +142,19 @@ def _settled(
         runner = replace(runner, inline=True, made={})
     if runner.inline and _untraceable(runner, wanted, random):
         return _called(replace(runner, called=True), arrays, wanted, random)
-    made = runner.traced("cost", runner._costs, wanted.args, wanted.options)
+    made = runner.traced("cost", runner.costs, wanted.args, wanted.options)
     run = runner.run_of(made, native=True)
     own, draws = float("nan"), run.draws
     if made.graph.ruled() and not (draws or run.writes):
         runner = replace(runner, called_claims=True)
-    state = runner.doubles._take()
+    state = runner.doubles.take()
     with suppress(TypeError, ValueError):  # what is no number is met, and refused, where costs are evaluated
-        own = float(runner._run(made, arrays, native=True)[0])
-    runner.doubles._put(state)
+        own = float(runner.run_at(made, arrays, native=True)[0])
+    runner.doubles.put(state)
     if not runner.lower:
         return Settled(runner, draws=draws, evaluations=1)
     trouble = _not_in_double(runner, made, _copies(arrays), own)
-    runner.doubles._put(state)
+    runner.doubles.put(state)
     if trouble:
         note = f"The cost was evaluated in its own precision, as {trouble}."
         return Settled(replace(runner, only=True), native=True, notes=(note,), draws=draws, evaluations=2)
@@ -172,7 +172,7 @@ def _untraceable(runner: Runner, wanted: Wanted, random: Snapshot) -> str:
 
 def _traced(runner: Runner, wanted: Wanted, random: Snapshot) -> str:
     try:
-        made = runner.traced("cost", runner._costs, wanted.args, wanted.options)
+        made = runner.traced("cost", runner.costs, wanted.args, wanted.options)
         runner.run_of(made, native=True)
     except Exception as error:  # it is called as it is
         return f"it cannot be traced ({type(error).__name__})"
@@ -180,7 +180,7 @@ def _traced(runner: Runner, wanted: Wanted, random: Snapshot) -> str:
         return "it draws random numbers outside of TensorFlow"
     first = made.graph.constants()
     runner.made.clear()
-    again = runner.traced("cost", runner._costs, wanted.args, wanted.options)
+    again = runner.traced("cost", runner.costs, wanted.args, wanted.options)
     return "" if again.graph.constants() == first else "it is another function at each call"
 
 
@@ -188,8 +188,8 @@ def _not_in_double(runner: Runner, made: Any, copies: Sequence[Any], own: float)
     """Why the cost cannot be had in double precision; "" where it can."""
     try:
         run = runner.run_of(made, native=False)
-        value = float(runner._run(made, copies, native=False)[0])
-    except (CannotBeRewritten, tf.errors.OpError, TypeError, ValueError) as error:
+        value = float(runner.run_at(made, copies, native=False)[0])
+    except (CannotBeRewrittenError, tf.errors.OpError, TypeError, ValueError) as error:
         lines = str(error).strip().splitlines()
         return f"its operations cannot be carried out in float64 ({lines[0] if lines else type(error).__name__})"
     if run.narrow:
@@ -211,7 +211,7 @@ def _has_double_claims(runner: Runner, arrays: Sequence[Any], wanted: Wanted, cl
             return False
         return True
     if claim is None:
-        made = runner._made_or_none("derivative", runner._differentiated, wanted.args, wanted.options, native=False)
+        made = runner.made_or_none("derivative", runner.differentiated, wanted.args, wanted.options, native=False)
     else:
         made = runner.made_for(claim, wanted.args, wanted.options, native=False)
     return made is not None and not runner.run_of(made, native=False).narrow
