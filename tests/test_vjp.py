@@ -164,3 +164,19 @@ def test_regimes() -> None:
 def test_what_is_refused(given: Any, options: Any, match: str) -> None:
     with pytest.raises(gp.InputError, match=match):
         gp.check_function(*given, **options)
+
+
+def test_inputs_that_are_nestings() -> None:
+    x, given = np.linspace(0.1, 1.0, 6).reshape(2, 3), {"scale": np.array([1.0, 2.0, 3.0]), "shift": np.array([0.5])}
+
+    def function(x: Any, p: dict[str, Any]) -> Any:
+        return np.sin(x) * p["scale"] + p["shift"]
+
+    def vjp(inputs: Any, v: Any, factor: float = 1.0) -> Any:
+        x, p = inputs
+        inner = {"scale": (v * np.sin(x)).sum(axis=0) * factor, "shift": np.array([v.sum()])}
+        return v * p["scale"] * np.cos(x), inner
+
+    assert gp.check_function(function, x, given, vjp=vjp, argnums=[0, 1]).verdict == "correct"
+    report = gp.check_function(function, x, given, vjp=lambda i, v: vjp(i, v, 2.0), argnums=[0, 1])
+    assert [n for n, t in report.tensors.items() if t.verdict == "wrong"] == ["inputs[1].scale"]

@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 from gradproof._adapters.randomness import Source
 from gradproof._tree import Structure
 
-#: The frameworks that have an adapter, by the names of their packages.
-FRAMEWORKS = ("torch", "jax", "tensorflow")
-
 
 @dataclass(frozen=True)
 class Flat:
@@ -70,14 +67,27 @@ class Foreign:
 
 
 def owner_of(value: Any) -> str:
-    """The framework that a value belongs to: ``"torch"``, ``"jax"``, ``"tensorflow"``; "" for NumPy's and Python's."""
+    """The framework of a value: ``"torch"``, ``"jax"``, ``"tensorflow"``, ``"other"``; "" for NumPy's and Python's."""
+    if isinstance(value, np.ndarray | float | int):
+        return ""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return "torch"
     arrays = getattr(sys.modules.get("jax"), "Array", None)  # missing while it is being imported
     if arrays is not None and isinstance(value, arrays):
         return "jax"
-    return "tensorflow" if _is_of_tensorflow(value) else ""
+    if _is_of_tensorflow(value):
+        return "tensorflow"
+    return "other" if _is_of_another(value) else ""
+
+
+def _is_of_another(value: Any) -> bool:
+    """Whether a value is an array of a library that has no adapter of its own."""
+    if isinstance(value, np.ndarray | np.generic | int | float | complex | str | bytes | dict | list | tuple):
+        return False
+    kinds = (getattr(sys.modules.get("cupy"), "ndarray", ()), getattr(sys.modules.get("mlx.core"), "array", ()))
+    named = any(kind != () and isinstance(value, kind) for kind in kinds)
+    return named or (hasattr(value, "__array_namespace__") and hasattr(value, "shape") and not isinstance(value, type))
 
 
 def _is_of_tensorflow(value: Any) -> bool:
@@ -93,8 +103,6 @@ def _is_of_tensorflow(value: Any) -> bool:
 
 def framework_in(tree: Any, depth: int = 6) -> str:
     """The framework of the first foreign array in a nesting; "" where there is none."""
-    if not any(name in sys.modules for name in FRAMEWORKS):
-        return ""
     if found := owner_of(tree):
         return found
     if depth == 0 or isinstance(tree, str | bytes | np.ndarray):

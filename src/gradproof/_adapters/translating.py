@@ -35,6 +35,11 @@ def in_numpy(call: Call, data: Sequence[Any], method: str = "auto") -> Call:
 
         made = jax_translate.translated(jax_translate.Wanted(*given), root)
         return replace(call, cost=made.cost, grads=made.grads, foreign=made.foreign)
+    if framework == "other":
+        from gradproof._adapters import other_arrays
+
+        other = other_arrays.translated(*given[:5], paired=call.has_aux, root=root)
+        return replace(call, cost=other.cost, grads=other.grads, foreign=other.foreign)
     if framework == "tensorflow":
         from gradproof._adapters.tensorflow_tensors import translate as tensorflow_translate
 

@@ -151,6 +151,10 @@ class ArraySubject:
         places = {f"inputs[{i}]": i for i in range(len(inputs))}
         if all(name in places for name in names) and len(found) == len(inputs):
             return [found[places[name]] for name in names]
+        if len(found) == len(inputs) and any(isinstance(part, Mapping | list | tuple) for part in found):
+            parts = Structure.of({"inputs": list(found)}, "inputs").leaves
+            entries = {_input_name(leaf.name): leaf.value for leaf in parts}
+            return [entries.get(name) for name in names]
         if len(found) == len(names):
             return found
         raise InputError.of(

@@ -1,7 +1,7 @@
 """What can be judged as a function with a backward pass, whatever its arrays are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gradproof._adapters.domains import Allowed
@@ -87,7 +87,16 @@ class Passed:
             from gradproof._adapters.tensorflow_tensors.subject import tensorflow_subject
 
             return tensorflow_subject(*given)
-        return self.in_numpy()
+        return self.of_another_library() if framework == "other" else self.in_numpy()
+
+    def of_another_library(self) -> "ArraySubject":
+        """The same with arrays of NumPy in the place of those of a library that has no adapter of its own."""
+        from gradproof._adapters.other_arrays import OfArrays, PassOfArrays, back, first_in
+
+        function = OfArrays(self.function, self.inputs, self.keywords)
+        vjp = self.vjp and PassOfArrays(self.vjp, self.inputs, first_in((list(self.inputs), dict(self.keywords))))
+        made = replace(self, function=function, inputs=back(self.inputs), keywords=back(self.keywords), vjp=vjp)
+        return made.in_numpy()
 
     def in_numpy(self) -> "ArraySubject":
         """The same as a function of NumPy arrays.
