@@ -1,8 +1,8 @@
 """Arrays of any other library: CuPy, MLX, and whatever follows the array API standard.
 
 The decision behind it: such arrays are known by what they can do. A library that can make an array of NumPy's numbers
-and give its numbers back is all that is needed; what cannot give its numbers is refused by name. Nothing is known of the
-library's random state, reverse mode or devices, so a gradient has to be given, and new arrays lie where the library
+and give its numbers back is all that is needed; what cannot give its numbers is refused by name. Nothing is known of
+the library's random state, reverse mode or devices, so a gradient has to be given, and new arrays lie where the library
 puts them.
 """
 
