@@ -103,14 +103,14 @@ def _is_of_tensorflow(value: Any) -> bool:
 
 def framework_in(tree: Any, depth: int = 6) -> str:
     """The framework of the first foreign array in a nesting; "" where there is none."""
-    if found := owner_of(tree):
-        return found
     if depth == 0 or isinstance(tree, str | bytes | np.ndarray):
-        return ""
+        return owner_of(tree)
     if isinstance(tree, Mapping):
         parts = list(tree.values())
     elif isinstance(tree, list | tuple):
         parts = list(tree)
+    elif found := owner_of(tree):
+        return found
     else:
         parts = list(vars(tree).values()) if hasattr(tree, "__dataclass_fields__") and hasattr(tree, "__dict__") else []
     found = next((found for part in parts if (found := framework_in(part, depth - 1))), "")
@@ -148,7 +148,8 @@ def viewed(value: Any) -> NDArray[Any] | None:
     """A NumPy array, or one that looks at the memory of a foreign array; None for anything else."""
     if isinstance(value, np.ndarray):
         return value
-    if owner_of(value) == "torch":
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
         from gradproof._adapters.pytorch.tensors import view_of
 
         return view_of(value)
