@@ -23,7 +23,7 @@ from running import arguments, each, table, write
 import gradproof as gp
 
 #: Layers by the number of parameters, about.
-SIZES = {"10k": (40, 100, 50, 16), "100k": (64, 256, 256, 64)}
+SIZES = {"10k": (40, 100, 50, 16), "100k": (64, 256, 256, 64), "1M": (128, 768, 1024, 96)}
 EXAMPLES, WEIGHT_DECAY = 128, 1e-3
 Params = dict[str, Any]
 
@@ -97,8 +97,8 @@ def cost_of(item: Item, X: Any, labels: Any) -> Callable[[Params], Any]:
     return compiled
 
 
-def check(item: Item) -> Seen:
-    """Both checkers on one network."""
+def theirs(item: Item) -> tuple[bool, float]:
+    """Whether check_grads passes one network, and its seconds."""
     with jax.enable_x64(True) if item.dtype == "float64" else nullcontext():
         params, X, labels = network(item)
         began = time.perf_counter()
@@ -107,19 +107,27 @@ def check(item: Item) -> Seen:
             passed = True
         except AssertionError:
             passed = False
-        theirs = time.perf_counter() - began
+        return passed, time.perf_counter() - began
+
+
+def check(item: Item) -> Seen:
+    """Both checkers on one network."""
+    passed, seconds = theirs(item)
+    with jax.enable_x64(True) if item.dtype == "float64" else nullcontext():
+        params, X, labels = network(item)
         cost = cost_of(item, X, labels)
         began = time.perf_counter()
         report = gp.check(cost, params, jax.jit(jax.grad(cost)))
-        return Seen(item, passed, str(report.verdict), (theirs, time.perf_counter() - began))
+        return Seen(item, passed, str(report.verdict), (seconds, time.perf_counter() - began))
 
 
 def main() -> int:
     """Runs all of it and prints the tables."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--networks", type=int, default=10, help="networks of each kind (default 10)")
+    parser.add_argument("--sizes", default="10k,100k", help="some of 10k,100k,1M (default 10k,100k)")
     settings: argparse.Namespace = parser.parse_args()
-    count, sizes = (1, ["10k"]) if settings.short else (settings.networks, list(SIZES))
+    count, sizes = (1, ["10k"]) if settings.short else (settings.networks, settings.sizes.split(","))
     kinds = list(itertools.product(sizes, ("float64", "float32"), PLANTS))
     work = [Item(*kind, 10_000 + 1000 * settings.seed + i) for kind in kinds for i in range(count)]
     seen = list(each(check, work, settings.workers))
