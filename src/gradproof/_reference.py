@@ -264,10 +264,16 @@ def _advance(
         end: Slope = done.value
         found[i] = Estimate(
             -end.value, end.bar, slope, end.step, end.noise, end.truncation, end.kink, end.kink_here, end.hidden,
-            end.jump, 2 * end.pairs,
+            end.jump, 2 * end.pairs, _curvature(end),
         )  # fmt: skip
         return end
     return None
+
+
+def _curvature(slope: Slope) -> float:
+    """The even part over the step squared, at the largest step, where rounding is least in it."""
+    pair = max((pair for pair in slope.rungs.values() if pair.finite), key=lambda pair: pair.step, default=None)
+    return 0.0 if pair is None else abs(pair.even) / pair.step**2
 
 
 def next_step(found: Estimate) -> float | None:

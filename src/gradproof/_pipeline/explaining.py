@@ -35,8 +35,7 @@ from gradproof._records import (
     Stats,
     Verdict,
 )
-from gradproof._verdict.judge import Outcome, default_scales, scaled
-from gradproof._verdict.settle import UNIT_ROUNDOFF
+from gradproof._verdict.judge import UNIT_ROUNDOFF, Outcome, default_scales, scaled
 
 #: Seeds of the evidence start here, apart from those of the verdicts.
 EVIDENCE_SEEDS = 15_485_863

@@ -24,8 +24,7 @@ from gradproof._pipeline.explaining import EVIDENCE_SEEDS, KEPT, SAMPLED, known_
 from gradproof._pipeline.reporting import Found
 from gradproof._records import Component, Components, Direction, Finding, Part, Place, Region, Tensor, Verdict
 from gradproof._reference import next_step
-from gradproof._verdict.judge import Outcome
-from gradproof._verdict.settle import UNIT_ROUNDOFF
+from gradproof._verdict.judge import UNIT_ROUNDOFF, Outcome
 
 if TYPE_CHECKING:
     from gradproof._pipeline.resident import Course, Stand

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradproof._records import Difference, Finding, Noise, Tensor, TensorReport, Verdict
-from gradproof._verdict.judge import ROUNDING, Outcome, relative_high, relative_low
-from gradproof._verdict.settle import UNIT_ROUNDOFF, Claimed
+from gradproof._verdict.judge import ROUNDING, UNIT_ROUNDOFF, Outcome, relative_high, relative_low
+from gradproof._verdict.settle import Claimed
 
 #: What is said of a tensor whose claim and reference are next to zero, and which rounding is meant as a rule.
 ZERO, ROUNDED = "claim and reference are both zero to the", "cost's own rounding"

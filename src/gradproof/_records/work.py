@@ -173,6 +173,7 @@ class Estimate:
         hidden: the slope change that noise would hide.
         jump: change of the even part that does not shrink with the step, 0 where none was seen.
         evaluations: cost evaluations used.
+        curvature: change of the slope per unit of the relative step.
     """
 
     mismatch: float
@@ -186,6 +187,7 @@ class Estimate:
     hidden: float
     jump: float
     evaluations: int
+    curvature: float = 0.0
 
     @property
     def measured(self) -> bool:

@@ -35,6 +35,11 @@ BURIED = 0.1
 #: Rounding of a claim in units of its precision, relative to the largest scale x gradient about: below it, a claim is
 #: noise of the user's own arithmetic.
 ROUNDING = 16.0
+#: A gradient is computed from numbers that change, as the parameters do, by as much as the curvature says; where these
+#: cancel, what is left of their rounding is this many units of it. The dot products in them add up over their terms.
+CANCELLED = 64.0
+#: Unit roundoff of float64.
+UNIT_ROUNDOFF = 2.0**-53
 #: The first step of a later group may be this many times the usual one.
 FARTHEST_START = 64.0
 #: Groups up to this size are opened tensor by tensor.
@@ -100,6 +105,7 @@ class Outcome:
         seeds: of the directions that were probed.
         absolute: whether the numbers are in units of the gradient instead, as for claims next to zero.
         tensors: the tensors that were probed together.
+        floor: what rounding may make of such a claim, per relative step, where that is why nothing is decided.
     """
 
     status: str
@@ -112,6 +118,7 @@ class Outcome:
     seeds: tuple[int, ...] = ()
     absolute: bool = False
     tensors: tuple[int, ...] = ()
+    floor: float = 0.0
 
 
 @dataclass
@@ -212,6 +219,9 @@ class Judge:
         """Excludes what else could look like a mismatch: kinks, jumps and steps too large for some coordinate."""
         unit, probes = span(blocks), outcome.probes
         size = math.sqrt(sum(p.mismatch**2 for p in probes) / len(probes))
+        floor = CANCELLED * UNIT_ROUNDOFF * max(p.curvature for p in probes)
+        if size * unit <= floor:
+            return replace(outcome, status="undecided", reason="rounding", floor=floor)
         bars = sum(p.bar for p in probes) / math.sqrt(len(probes))
         target = (aim.aim / BAR_SHARE if not aim.zero else 1e-3 * size) * unit
         joint = self.reference.measure([self.direction(blocks, outcome.seeds)], target, step)[0]
@@ -267,7 +277,7 @@ def scaled(estimate: Estimate, unit: float) -> Estimate:
     return Estimate(
         estimate.mismatch / unit, estimate.bar / unit, estimate.slope / unit, estimate.step, estimate.noise / unit,
         estimate.truncation / unit, estimate.kink / unit, estimate.kink_here / unit, estimate.hidden / unit,
-        estimate.jump, estimate.evaluations,
+        estimate.jump, estimate.evaluations, estimate.curvature,
     )  # fmt: skip
 
 

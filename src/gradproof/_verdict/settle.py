@@ -13,6 +13,7 @@ from gradproof._reference import next_step
 from gradproof._verdict.judge import (
     FEW,
     ROUNDING,
+    UNIT_ROUNDOFF,
     Aim,
     Block,
     Judge,
@@ -30,8 +31,6 @@ from gradproof._verdict.judge import (
 SHARED_EQUALISED = 1e6
 #: How well the place of a single wrong tensor among the others is measured, in places.
 SURE = 1e-3
-#: Unit roundoff of float64.
-UNIT_ROUNDOFF = 2.0**-53
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,21 @@ class Settlement:
             if finer:
                 self.finest_used.add(tensor)
 
+    def buried_below(self, tensor: int, floor: float) -> float:
+        """What rounding may make of a claim whose mismatch is no more than that; 0 where it is more.
+
+        Args:
+            tensor: which.
+            floor: the least that rounding makes of a gradient in these units.
+        """
+        found = combined(self.outcomes[tensor])
+        return max(floor, found.floor) if found.reason == "rounding" else 0.0
+
+    def forget(self, tensor: int) -> None:
+        """Takes back what was filed of a tensor."""
+        del self.outcomes[tensor]
+        self.finest_used.discard(tensor)
+
 
 def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], settlement: Settlement) -> None:
     """Judges tensors, those of similar sensitivity together, and files what is found.
@@ -87,12 +101,16 @@ def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], set
     for tensor in tensors:
         if not claimed[tensor].stats.moving:
             settlement.record([Block(tensor, -1, 1.0, 1.0)], Outcome("correct", 0.0, 0.0, 0.0, 0.0), finer=False)
+    floors = {
+        i: ROUNDING * (claimed[i].roundoff * strongest + UNIT_ROUNDOFF * cost)
+        for i in tensors
+        if claimed[i].stats.moving
+    }
     for aim in dict.fromkeys(claimed[i].aim for i in tensors):
         ordinary: list[Block] = []
         zero: dict[float, list[Block]] = {}
         for i in (i for i in tensors if claimed[i].aim == aim and claimed[i].stats.moving):
-            floor = ROUNDING * (claimed[i].roundoff * strongest + UNIT_ROUNDOFF * cost)
-            known = claimed[i].stats
+            floor, known = floors[i], claimed[i].stats
             tiny = scales[i] * known.claim <= floor
             blocks = blocks_of(i, known, scales[i], zero=tiny)
             if tiny:
@@ -103,6 +121,11 @@ def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], set
         shared = replace(aim, alpha=aim.alpha / bins)
         for group in grouped(ordinary, easy=judge.easy(shared)):
             _settle_group(judge, group, shared, settlement, finer=False)
+        for i in dict.fromkeys(block.tensor for block in ordinary):
+            floor = settlement.buried_below(i, floors[i])
+            if floor:
+                settlement.forget(i)
+                zero.setdefault(floor, []).extend(blocks_of(i, claimed[i].stats, scales[i], zero=True))
         seen = ROUNDING * UNIT_ROUNDOFF * cost
         for floor, blocks in zero.items():
             _settle_group(
