@@ -12,6 +12,7 @@ from gradproof._diagnosis import (
     bias_reduction,
     clipped,
     configuration,
+    conjugate,
     dropout,
     factor,
     graphs,
@@ -56,6 +57,7 @@ STAGES: Stages = (
         factor.explain,
         regulariser.explain,
         transposed.explain,
+        conjugate.explain,
         swapped.explain,
         permuted.explain,
         parametrisation.explain,
@@ -85,7 +87,7 @@ STAGES: Stages = (
 #: What can be said of wrong tensors of which only they themselves are at hand, as of a model that lives elsewhere.
 ALONE: Stages = (
     (zero.explain,),
-    (factor.explain, regulariser.explain, transposed.explain, permuted.explain),
+    (factor.explain, regulariser.explain, transposed.explain, conjugate.explain, permuted.explain),
     (region.explain_few,),
     (region.explain,),
     (unexplained.explain,),
