@@ -48,7 +48,7 @@ def test_counted_twice(decay: float) -> None:
 
 
 def test_three_of_them_left_out_are_not_called_one() -> None:
-    assert [f.cause for f in checked("half").findings] == ["unexplained"]
+    assert [(f.cause, f.detail[:14]) for f in checked("half").findings] == [("region", "only the last ")]
 
 
 def test_right() -> None:

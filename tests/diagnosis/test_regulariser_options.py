@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny import check, only, tiny
 
+import gradproof as gp
 from planted.base import Array, Tree
 
 
@@ -65,3 +66,20 @@ def test_zero_biases_with_a_term_of_their_own_are_right() -> None:
     assert check(own, grads).findings == ()
     finding = only(check(own, model.grads))
     assert (finding.detail, finding.severity) == ("missing", "warning")
+
+
+@pytest.mark.parametrize(("decayed", "cause"), [(True, "regulariser"), (False, "")])
+def test_a_scalar_that_is_decayed_and_should_not_be(decayed: bool, cause: str) -> None:
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(10, 6)), rng.normal(size=10)
+    params = {"w0": np.array(0.7), "w": rng.normal(size=6)}
+
+    def cost(p: Any, X: Any, y: Any, l2: float = 0.3) -> Any:
+        return np.logaddexp(0, p["w0"] + X @ p["w"]).mean() + l2 / 2 * (p["w"] ** 2).sum() + (y * p["w0"]).mean()
+
+    def grads(p: Any, X: Any, y: Any, l2: float = 0.3) -> Any:
+        d = 1 / (1 + np.exp(-(p["w0"] + X @ p["w"]))) / len(y)
+        return {"w0": d.sum() + y.mean() + decayed * l2 * p["w0"], "w": X.T @ d + l2 * p["w"]}
+
+    report = gp.check(cost, params, grads, data=(X, y), examples_axis=0, options={"l2": 0.3})
+    assert [f.cause for f in report.findings if f.severity == "error"] == ([cause] if cause else [])

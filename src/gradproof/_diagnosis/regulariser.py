@@ -41,7 +41,10 @@ def _term(suspect: Suspect, shape: str) -> NDArray[Any]:
 
 
 def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explanation | None:
-    if not cluster.solid or (shape == "ones" and not _constant_term(case, cluster)):
+    if shape == "ones" and not (cluster.solid and _constant_term(case, cluster)):
+        return None
+    there = claimed_coefficient(case, cluster.tensors, shape)
+    if not cluster.solid and not _is_all_that_the_claim_has(cluster, there):
         return None
     repairs = {i: case.claims[i] + cluster.value * _term(case.suspects[i], shape) for i in cluster.tensors}
     names = case.names(cluster.tensors)
@@ -50,7 +53,6 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
     exact = known.text if known is not None and known.role == "option" else f"{abs(cluster.value):.9g}"
     biases = {i for layer in case.layers for i in layer.biases}
     only_biases = set(cluster.tensors) <= biases
-    there = claimed_coefficient(case, cluster.tensors, shape)
     fixed = shape == "theta" and there is not None and _fixed(case, cluster, there[0])
     detail = fixed or _detail(cluster, there, only_biases, case)
     kind = "L1" if shape == "sign" else "L2" if shape == "theta" else "constant"
@@ -67,6 +69,14 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
         "regulariser", cluster.tensors, message, fix, repairs, detail, rank, (cluster.value, cluster.error),
         also=("stale",) if fixed else (),
     )  # fmt: skip
+
+
+def _is_all_that_the_claim_has(cluster: Cluster, there: tuple[float, float] | None) -> bool:
+    """Whether what is too much is what the claim loses without the option; to one number anything can be fitted."""
+    if there is None or not there[0]:
+        return False
+    near = 5.0 * (cluster.error + there[1]) + 1e-7 * abs(there[0])
+    return cluster.value < 0.0 and abs(there[0] + cluster.value) <= near < 1e-3 * abs(there[0])
 
 
 def _fixed(case: Case, cluster: Cluster, held: float) -> str:
