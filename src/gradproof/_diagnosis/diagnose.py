@@ -27,6 +27,8 @@ ROUNDS = 3
 LOOSEST = 0.05
 #: A fix that changes an element by less than this, relative, leaves it as it is.
 ROUNDING = 1e-12
+#: By so many of its errors a fitted number, and with it what it changes, may be off.
+FITTED = 10.0
 #: Seeds of proofs start here, apart from those of verdicts and evidence.
 PROOF_SEEDS = 611_953
 
@@ -139,12 +141,16 @@ def place_of(case: Case, chosen: Explanation) -> Place:
 
 
 def _changed(case: Case, chosen: Explanation, tensor: int) -> NDArray[np.bool_] | None:
-    """The elements that a fix changes beyond rounding; None where there is no fix."""
+    """The elements that a fix changes beyond rounding, and beyond what is uncertain of a fitted number in it.
+
+    None where there is no fix.
+    """
     if tensor not in chosen.repairs:
         return None
     claim, repaired = case.claims[tensor], chosen.repairs[tensor]
     size = np.maximum(np.abs(claim), np.abs(repaired))
-    off: NDArray[np.bool_] = np.abs(claim - repaired) > ROUNDING * size
+    fitted = 0.0 if chosen.factor is None or not chosen.factor[0] else abs(chosen.factor[1] / chosen.factor[0])
+    off: NDArray[np.bool_] = np.abs(claim - repaired) > max(ROUNDING, FITTED * fitted) * size
     return off
 
 
