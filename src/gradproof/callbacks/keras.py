@@ -1,4 +1,4 @@
-"""The callback for Keras on PyTorch: the compiled loss at a batch of one's own, as Keras tells callbacks of none."""
+"""The callback for Keras: the compiled loss at a batch of one's own, as Keras tells callbacks of none."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,9 @@ import keras
 from gradproof._errors import InputError
 from gradproof._stages import Stages
 from gradproof.callbacks.loop import Loop
+
+#: Those of Keras's backends that differentiate.
+BACKENDS = ("tensorflow", "jax", "torch")
 
 
 class GradientCheck(keras.callbacks.Callback):
@@ -31,11 +34,12 @@ class GradientCheck(keras.callbacks.Callback):
             **settings: further settings of ``gradproof.check``: tolerance, budget, only, ....
 
         Raises:
-            InputError: Keras does not run on PyTorch.
+            InputError: Keras runs on a backend without gradients.
         """
-        if keras.backend.backend() != "torch":
-            todo = "Set the environment variable KERAS_BACKEND=torch before Keras is imported."
-            raise InputError.of("setting up a callback", "Keras", "on PyTorch", f"on {keras.backend.backend()}", todo)
+        if keras.backend.backend() not in BACKENDS:
+            todo = "Set the environment variable KERAS_BACKEND to one of them before Keras is imported."
+            wanted = f"on one of {', '.join(BACKENDS)}"
+            raise InputError.of("setting up a callback", "Keras", wanted, f"on {keras.backend.backend()}", todo)
         super().__init__()
         tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, (x, y))
         self._loop = Loop(self._cost, steps=steps, raise_if_wrong=raise_if_wrong, args=tensors, **settings)
@@ -50,9 +54,14 @@ class GradientCheck(keras.callbacks.Callback):
         """Checks where a step is due."""
         step = next(self._count)
         if self._loop.is_due(step):
+            getattr(self.model, "jax_state_sync", _nothing)()  # JAX's trainer keeps the numbers to itself meanwhile
             self._loop.check_at(step, {v.path: v.value for v in self.model.trainable_variables})
 
     def _cost(self, params: Mapping[str, Any], x: Any, y: Any) -> Any:
         variables = self.model.trainable_variables
         with keras.StatelessScope(state_mapping=[(v, params[v.path]) for v in variables]):
             return self.model.compute_loss(x=x, y=y, y_pred=self.model(x, training=True), training=True)
+
+
+def _nothing() -> None:
+    """What other backends have to do before their variables can be read."""
