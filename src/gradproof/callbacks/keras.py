@@ -55,12 +55,17 @@ class GradientCheck(keras.callbacks.Callback):
         step = next(self._count)
         if self._loop.is_due(step):
             getattr(self.model, "jax_state_sync", _nothing)()  # JAX's trainer keeps the numbers to itself meanwhile
-            self._loop.check_at(step, {v.path: v.value for v in self.model.trainable_variables})
+            self._loop.check_at(step, {v.path: _lasting(v.value) for v in self.model.trainable_variables})
 
     def _cost(self, params: Mapping[str, Any], x: Any, y: Any) -> Any:
         variables = self.model.trainable_variables
         with keras.StatelessScope(state_mapping=[(v, params[v.path]) for v in variables]):
             return self.model.compute_loss(x=x, y=y, y_pred=self.model(x, training=True), training=True)
+
+
+def _lasting(value: Any) -> Any:
+    """A number that training leaves alone: JAX's trainer gives the memory of its arrays away."""
+    return keras.ops.copy(value) if keras.backend.backend() == "jax" else value
 
 
 def _nothing() -> None:
