@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gradproof._errors import GradientError, UndecidedWarning
@@ -105,8 +106,19 @@ class StagesReport:
         found = []
         for items in zip(*(report.checklist for report in reports), strict=True):
             worst = min(items, key=lambda item: _STATUSES.index(item.status))
-            found.append(_stages_seen(worst, self) if worst.question == _SEEN else worst)
+            found.append(self._with_others(worst))
         return tuple(found)
+
+    @property
+    def seen(self) -> Mapping[str, Report]:
+        """The reports of the stages, each knowing of the others: its checklist says at how many stages was checked."""
+        return {
+            name: replace(report, checklist=tuple(self._with_others(item) for item in report.checklist))
+            for name, report in self.stages.items()
+        }
+
+    def _with_others(self, item: ChecklistItem) -> ChecklistItem:
+        return _stages_seen(item, self) if item.question == _SEEN else item
 
     def raise_if_wrong(self) -> None:
         """Raises where the gradient is wrong at any stage and warns where it is undecided.
@@ -140,6 +152,24 @@ class StagesReport:
         from gradproof._report.stages import one_line
 
         return one_line(self)
+
+    def _repr_html_(self) -> str:
+        from gradproof._report.notebook import render_stages
+
+        return render_stages(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The stages side by side, and the report of each, as one page for a browser.
+
+        Args:
+            path: where to write the page, in UTF-8; nowhere where left out.
+
+        Returns:
+            The page, which needs neither a network nor another file.
+        """
+        from gradproof._report.page import write
+
+        return write(self.seen, path, self)
 
     def to_dict(self) -> dict[str, Any]:
         """The content for machines: names, strings, numbers, lists and None, ready for ``json.dumps``."""
