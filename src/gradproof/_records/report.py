@@ -224,6 +224,10 @@ class Origin:
     end_line: int
 
 
+#: The answers of a checklist, from the least favourable to the most.
+STATUSES = ("NO", "open", "not checked", "yes")
+
+
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
     """One question of the course notes' checklist.

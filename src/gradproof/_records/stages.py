@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradproof._errors import GradientError, UndecidedWarning
-from gradproof._records.report import ChecklistItem, Report, Verdict, overall
+from gradproof._records.report import STATUSES, ChecklistItem, Report, Verdict, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,6 @@ class StageFinding:
     walked: tuple[str, str]
 
 
-#: From the least favourable answer to the most.
-_STATUSES = ("NO", "open", "not checked", "yes")
 #: The question that several stages answer and one does not.
 _SEEN = "at more than one stage"
 
@@ -105,7 +103,7 @@ class StagesReport:
         reports = sorted(self.stages.values(), key=_largest, reverse=True)
         found = []
         for items in zip(*(report.checklist for report in reports), strict=True):
-            worst = min(items, key=lambda item: _STATUSES.index(item.status))
+            worst = min(items, key=lambda item: STATUSES.index(item.status))
             found.append(self._with_others(worst))
         return tuple(found)
 
