@@ -4,10 +4,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradproof._errors import GradientError, UndecidedWarning
 from gradproof._records.report import STATUSES, ChecklistItem, Report, Verdict, overall
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,26 @@ class StagesReport:
         from gradproof._report.page import write
 
         return write(self.seen, path, self)
+
+    def plot(self, kind: str = "stages", ax: "Axes | None" = None, *, tensor: str | None = None) -> "Axes":
+        """Draws a picture with matplotlib, and shows nothing.
+
+        Args:
+            kind: ``"stages"`` (the differences of all tensors, stage by stage), or a kind of ``Report.plot``, which
+                draws the last stage.
+            ax: as for ``Report.plot``.
+            tensor: as for ``Report.plot``.
+
+        Returns:
+            The axes.
+
+        Raises:
+            InputError: no stage was checked, there is no such kind or tensor, or nothing of it could be drawn.
+            ImportError: matplotlib is not installed.
+        """
+        from gradproof._report.plots import plot
+
+        return plot(kind, self.stages, ax, tensor)
 
     def to_dict(self) -> dict[str, Any]:
         """The content for machines: names, strings, numbers, lists and None, ready for ``json.dumps``."""

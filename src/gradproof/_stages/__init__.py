@@ -192,6 +192,10 @@ class Stages:
         """The stages side by side, and the report of each, as one page; also written to a file where one is named."""
         return self.report.to_html(path)
 
+    def plot(self, kind: str = "stages", ax: Any = None, *, tensor: str | None = None) -> Any:
+        """Draws the differences stage by stage with matplotlib; other kinds, as of ``Report.plot``, the last stage."""
+        return self.report.plot(kind, ax, tensor=tensor)
+
     def to_dict(self) -> dict[str, Any]:
         """The content for machines, ready for ``json.dumps``."""
         return self.report.to_dict()
