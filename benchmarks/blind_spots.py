@@ -4,8 +4,9 @@ The decision it rests on: every checker with its own defaults on the same cost, 
 the right verdict, lost by the opposite one, and undecided is neither.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from peers import PEERS, Answer, Slope, Value
@@ -158,34 +159,57 @@ def cell(case: Case, answer: Answer | None) -> str:
     return f"{answer.verdict}{number}{' (!)' if opposite else ''}"
 
 
+def want(case: Case) -> str:
+    """What a checker should say."""
+    return "not wrong" if case.undecidable else "correct" if case.right else "wrong"
+
+
+def asked(seed: int, *, short: bool) -> list[tuple[Case, dict[str, Answer]]]:
+    """Every case of a seed with every checker's answer."""
+    rng = np.random.default_rng(seed)
+    cases = [case for case in (*wrong_cases(rng), *right_cases(rng)) if not short or case.x.size <= 1_000]
+    return [
+        (
+            case,
+            {
+                name: ask(checker, case, seed)
+                for name, checker in PEERS.items()
+                if case.x.size <= MOST or name in ("gradproof", "autograd check_grads")
+            },
+        )
+        for case in cases
+    ]
+
+
+def tally(runs: Sequence[Sequence[tuple[Case, dict[str, Answer]]]]) -> dict[str, dict[str, object]]:
+    """Case -> what it should be, its parameters, and how often each checker gave which verdict."""
+    found: dict[str, dict[str, object]] = {}
+    for together in zip(*runs, strict=True):
+        case = together[0][0]
+        verdicts = {name: Counter(given[name].verdict for _, given in together) for name in together[0][1]}
+        found[case.name] = {"should be": want(case), "parameters": case.x.size, "verdicts": verdicts}
+    return found
+
+
 def main() -> int:
     parser = arguments(__doc__ or "")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from --seed on; the first is printed")
     settings = parser.parse_args()
-    rng = np.random.default_rng(settings.seed)
-    cases = [*wrong_cases(rng), *right_cases(rng)]
-    if settings.short:
-        cases = [case for case in cases if case.x.size <= 1_000]
-    answers: dict[str, dict[str, Answer]] = {}
-    rows = []
-    for case in cases:
-        given = {
-            name: ask(checker, case, settings.seed)
-            for name, checker in PEERS.items()
-            if case.x.size <= MOST or name in ("gradproof", "autograd check_grads")
-        }
-        answers[case.name] = given
-        want = "not wrong" if case.undecidable else "correct" if case.right else "wrong"
-        rows.append([case.name, want, *[cell(case, given.get(name)) for name in PEERS], given["gradproof"].says or "-"])
+    runs = [asked(settings.seed + number, short=settings.short) for number in range(settings.seeds)]
     headers = ["case", "should be", *PEERS, "gradproof says"]
-    score = [
-        f"{sum(won(case, answers[case.name][name]) for case in cases if name in answers[case.name])} of "
-        f"{sum(name in answers[case.name] for case in cases)}"
-        for name in PEERS
+    rows = [
+        [case.name, want(case), *[cell(case, given.get(name)) for name in PEERS], given["gradproof"].says or "-"]
+        for case, given in runs[0]
     ]
-    table("Blind spots; (!) is the opposite of the truth", headers, [*rows, ["right verdicts", "", *score, ""]])
-    results = {name: {peer: asdict(answer) for peer, answer in given.items()} for name, given in answers.items()}
-    write(settings.json, "blind_spots", settings, results)
-    return 0 if all(won(case, answers[case.name]["gradproof"]) for case in cases) else 1
+    every = [pair for run in runs for pair in run]
+    score = []
+    for name in PEERS:
+        own = [(case, given[name]) for case, given in every if name in given]
+        score.append(f"{sum(won(case, answer) for case, answer in own)} of {len(own)}")
+    title = f"Blind spots, seed {settings.seed}; (!) is the opposite of the truth"
+    table(title, headers, [*rows, [f"right verdicts, {len(runs)} seeds", "", *score, ""]])
+    write(settings.json, "blind_spots", settings, tally(runs))
+    return 0 if all(won(case, given["gradproof"]) for case, given in every) else 1
 
 
 if __name__ == "__main__":

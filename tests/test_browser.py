@@ -11,6 +11,7 @@ import pytest
 import gradproof as gp
 import pages
 from gradproof._report.page import write
+from test_page import staged
 
 pytestmark = pytest.mark.browser
 
@@ -27,24 +28,25 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    made = {name: folder / f"{name}.html" for name in ("wrong", "right", "hostile", "stages", "auto")}
+    made = {name: folder / f"{name}.html" for name in ("wrong", "right", "hostile", "stages", "auto", "staged")}
     wrong, right = pages.wrong(), pages.right()
     wrong.to_html(made["wrong"])
     right.to_html(made["right"])
     pages.wrong("auto").to_html(made["auto"])
     pages.hostile().to_html(made["hostile"])
     write({"initial": right, "trained": wrong}, made["stages"])
+    staged().to_html(made["staged"])
     return made
 
 
-@pytest.mark.parametrize("name", ["wrong", "right", "hostile", "stages", "auto"])
+@pytest.mark.parametrize("name", ["wrong", "right", "hostile", "stages", "auto", "staged"])
 @pytest.mark.parametrize("settings", [DESK, DESK | {"color_scheme": "dark"}, PHONE])
 def test_it_opens_and_fits(browser: Any, files: dict[str, Path], name: str, settings: dict[str, Any]) -> None:
     with pages.opened(browser, files[name], **settings) as page:
         assert page.locator("h1:visible").count() == 1
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, "the page is wider than the screen"
-        assert page.locator("figure:visible").count() == (0 if name == "hostile" else 4 if name != "right" else 2)
+        assert page.locator("figure:visible").count() == {"hostile": 0, "right": 2}.get(name, 4)
 
 
 def test_a_planted_fault_in_a_page_is_noticed(browser: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gradproof._pipeline.progress import PATIENCE, read_progress
 from gradproof._records import Report
 from gradproof._report import wording
 from gradproof._report.outline import outline
-from test_page import Reader
+from test_page import Reader, staged
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def test_it_says_what_the_text_says(report: Report) -> None:
     told = [text for finding in content.findings for pair in finding for text in pair]
     told += [content.cost, content.headline.split(". ", 1)[1], content.worst]
     told += [cell for row in content.rows for cell in (row.tensor, row.shape, row.difference)]
+    told += [text for pair in (*content.checklist, *content.origin) for text in pair]
     told += [cell for row in content.elements for cell in (row.place, row.claimed, row.reference)]
     assert [text for text in told if " ".join(wording.spaced(text).split()) not in words] == []
 
@@ -45,6 +46,20 @@ def test_it_is_static_and_takes_over_the_grounds_colours(made: Any) -> None:
         own = re.search(r"(?:^|;)color:#", style)
         assert not own or "background:#" in style or 'aria-hidden="true"' in shown[shown.index(style) :][:200]
     assert len(shown) < 100_000
+
+
+def test_stages_show_themselves_side_by_side() -> None:
+    stages = staged()
+    shown = stages._repr_html_()
+    reader = Reader(shown)
+    assert reader.open == []
+    assert {name for name, _ in reader.tags} <= {"div", "span", "b", "table", "tbody", "tr", "th", "td"}
+    words = reader.words
+    assert "right at initialisation and wrong at initialisation x 10" in words
+    assert "yes: 2 stages: initialisation, initialisation x 10" in words
+    assert "<w>" in words
+    assert "● wrong" in words
+    assert "Seed" in words
 
 
 def notebook(*cells: str) -> Any:

@@ -205,3 +205,62 @@ def test_the_files_of_the_page_are_in_the_wheel() -> None:
     from gradproof._report.page.whole import SCRIPTS
 
     assert {path.name for path in own.iterdir() if path.suffix in (".js", ".css")} == {*SCRIPTS, "page.css"}
+
+
+def test_it_ends_with_the_checklist_and_its_origin(report: Report) -> None:
+    words = Reader(report.to_html()).words
+    content = outline(report)
+    assert len(report.checklist) == 6
+    for item in report.checklist:
+        assert f"{item.question}" in words
+        assert item.answer in words
+    assert [text for pair in content.origin for text in pair if text not in words] == []
+    told = dict(content.origin)
+    assert "pages.py, lines " in told["Claimed gradient"]
+    assert f"NumPy {np.__version__}" in told["Software"]
+    assert f"gradproof {gp.__version__}" in told["Software"]
+    assert "– not checked" in words
+
+
+def test_what_was_not_measured_has_no_tick() -> None:
+    shown = Reader(gp.check(lambda p: float(p @ p), np.ones(3), lambda p: 2 * p).to_html()).words
+    assert "regulariser in both– not checked" in shown
+    assert "at more than one stage– not checked" in shown
+    assert "at more than one stage✓" not in shown
+
+
+def staged() -> gp.Stages:
+    """A cost with an upper side that the gradient does not know, at two sizes."""
+
+    def cost(p: Any) -> float:
+        return float(np.sum(np.minimum(p["<w>"], 3.0) ** 2 + 0.1 * p["<w>"]))
+
+    made = gp.Stages(cost, lambda p: {"<w>": 2.0 * p["<w>"] + 0.1}, scales=(1, 10))
+    made.at("initialisation", {"<w>": np.linspace(0.5, 1.0, 4)})
+    return made
+
+
+def test_stages_have_one_verdict_and_one_checklist_above_their_reports(tmp_path: Path) -> None:
+    stages = staged()
+    assert stages.verdict == "wrong"
+    page = stages.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+    reader = Reader(page)
+    assert reader.open == []
+    words = reader.words
+    assert "right at initialisation and wrong at initialisation x 10" in words
+    assert (
+        words.count("yes2 stages: initialisation, initialisation x 10")
+        + words.count("yes 2 stages: initialisation, initialisation x 10")
+        == 3
+    )  # of all, and in the report of each
+    assert "this is one point" not in words
+    assert stages.findings[0].regime.evidence in words
+    assert len(numbers(page)) == 2
+    assert [given["href"] for name, given in reader.tags if name == "a"] == ["#main", "#report-0", "#report-1"]
+
+
+def test_one_stage_is_one_point() -> None:
+    stages = gp.Stages(lambda p: float(p @ p), lambda p: 2 * p)
+    stages.at("initialisation", np.ones(3))
+    assert "this is one point" in Reader(stages.to_html()).words

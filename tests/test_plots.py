@@ -15,6 +15,7 @@ import pages
 from gradproof._records import Report
 from gradproof._report.curves import line_of, steps_curve, straightest, taylor_curve
 from gradproof._report.plots import KINDS, LEAST, plot
+from test_page import staged
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,14 @@ def test_without_matplotlib_the_command_is_named(right: Report, monkeypatch: pyt
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r'pip install "gradproof\[plot\]"'):
         right.plot()
+
+
+def test_stages_draw_themselves_side_by_side() -> None:
+    stages = staged()
+    ax: Any = stages.plot()
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["initialisation", "initialisation x 10"]
+    own: Any = stages.plot("tensors")
+    last: Any = stages["initialisation x 10"].plot("tensors")
+    assert [bar.get_width() for bar in own.patches] == [bar.get_width() for bar in last.patches]
+    with pytest.raises(gp.InputError, match="at least one report"):
+        gp.Stages(lambda p: float(p @ p), lambda p: 2 * p).plot()

@@ -53,7 +53,7 @@ class Outcome:
     def reports(self) -> Mapping[str, Report]:
         """The reports by stage; that of a single check by ``""``."""
         if isinstance(self.report, StagesReport):
-            return self.report.stages
+            return self.report.seen
         return {} if self.report is None else {"": self.report}
 
 

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from gradproof._pipeline.checklist import DIFFERENCE
 from gradproof._pipeline.reporting import certainty
-from gradproof._records import Difference, Finding, Report, TensorReport, Verdict, overall
+from gradproof._records import STATUSES, ChecklistItem, Difference, Finding, Report, TensorReport, Verdict, overall
 
 #: From worst to best.
 ORDER = (Verdict.WRONG, Verdict.UNDECIDED, Verdict.CORRECT)
@@ -25,8 +26,18 @@ def with_findings(report: Report, findings: Sequence[Finding], notes: Iterable[s
             if tensors[name].verdict is not Verdict.WRONG:
                 reason = f"{finding.cause}: {finding.detail}" if finding.detail else finding.cause
                 tensors[name] = replace(tensors[name], verdict=Verdict.WRONG, reason=reason)
-    kept = _without_unexplained(report.findings, {n for f in known if f.severity == "error" for n in f.tensors})
-    return _made(report, tensors, [*kept, *known], notes)
+    broken = [f for f in known if f.severity == "error"]
+    kept = _without_unexplained(report.findings, {n for f in broken for n in f.tensors})
+    made = _made(report, tensors, [*kept, *known], notes)
+    return replace(made, checklist=tuple(_questioned(item, broken) for item in report.checklist)) if broken else made
+
+
+def _questioned(item: ChecklistItem, broken: Sequence[Finding]) -> ChecklistItem:
+    """An answer beside findings: a small difference was measured, and is not all that was asked."""
+    if item.question != DIFFERENCE or item.status != "yes":
+        return item
+    causes = ", ".join(dict.fromkeys(finding.cause for finding in broken))
+    return replace(item, status="NO", answer=f"{item.answer} as measured, and wrong beyond that: {causes}")
 
 
 def joined(report: Report, part: Report, where: str) -> Report:
@@ -53,7 +64,21 @@ def joined(report: Report, part: Report, where: str) -> Report:
         _made(report, tensors, [*kept, *findings], notes),
         difference=worse(report.difference, part.difference),
         components=report.components or part.components,
+        checklist=_both(report.checklist, part.checklist, where),
     )
+
+
+def _both(
+    known: Sequence[ChecklistItem], further: Sequence[ChecklistItem], where: str
+) -> tuple[ChecklistItem, ...]:  # fmt: skip
+    """The less favourable of two answers to each question."""
+    answers = {item.question: item for item in further}
+    found = []
+    for item in known:
+        other = answers.get(item.question, item)
+        worse_there = STATUSES.index(other.status) < STATUSES.index(item.status)
+        found.append(replace(other, answer=f"{where}: {other.answer}") if worse_there else item)
+    return tuple(found)
 
 
 def worse(one: Difference, other: Difference) -> Difference:

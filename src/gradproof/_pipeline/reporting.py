@@ -157,7 +157,9 @@ def looked_at(found: Found, session: Session, random: tuple[str, ...] | None, no
         size = abs(float(noise.cost))
         digits = -math.log10(max(noise.sigma / size, noise.epsilon, float(np.finfo(np.float64).eps) / 2.0))
     drawn = () if random is None else random or ("a source that was not found",)
-    return replace(found, session=session, drawn=drawn, digits=digits)
+    own = sorted({name for name in session.native_formats if name})  # what is not evaluated at float64 copies
+    precision = " and ".join(own) or found.precision
+    return replace(found, session=session, drawn=drawn, digits=digits, precision=precision)
 
 
 def not_made(options: Options, why: str, checklist: tuple[ChecklistItem, ...]) -> Report:

@@ -10,6 +10,7 @@ from gradproof._records.formats import BFloat16, format_of, in_format, spacing
 from gradproof._records.plan import Expense, Plan
 from gradproof._records.region import Box, Pattern, Region
 from gradproof._records.report import (
+    STATUSES,
     ChecklistItem,
     Component,
     Components,
@@ -37,6 +38,7 @@ from gradproof._records.work import (
 )
 
 __all__ = [
+    "STATUSES",
     "BFloat16",
     "Box",
     "ChecklistItem",

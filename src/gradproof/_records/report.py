@@ -4,6 +4,7 @@ The decision behind it: a record holds numbers and names; how it looks is the bu
 ``Report`` asks for when it is printed (the one lazy import of this room).
 """
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,22 @@ from gradproof._records.evidence import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+#: Modules whose versions a report states, with the names by which people know them.
+_TOLD = {
+    "gradproof": "gradproof", "numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch", "jax": "JAX",
+    "tensorflow": "TensorFlow", "keras": "Keras", "autograd": "autograd",
+}  # fmt: skip
+
+
+def _software() -> dict[str, str]:
+    """Name to version of Python and of what the process has loaded; nothing is imported for it."""
+    found = {"Python": ".".join(map(str, sys.version_info[:3]))}
+    for module, name in _TOLD.items():
+        version = getattr(sys.modules.get(module), "__version__", None)
+        if isinstance(version, str):
+            found[name] = version
+    return found
 
 
 class Verdict(StrEnum):
@@ -207,6 +224,10 @@ class Origin:
     end_line: int
 
 
+#: The answers of a checklist, from the least favourable to the most.
+STATUSES = ("NO", "open", "not checked", "yes")
+
+
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
     """One question of the course notes' checklist.
@@ -243,6 +264,7 @@ class Report:
         evidence: what was measured: lines through the point, and elements one by one.
         origin: where the function that computes the claimed gradient is written; None where no such function is known.
         checklist: the course notes' checklist, answered from what was measured.
+        software: name to version of what was loaded when the report was made.
     """
 
     verdict: Verdict
@@ -261,6 +283,7 @@ class Report:
     evidence: Evidence = field(default_factory=Evidence)
     origin: Origin | None = None
     checklist: tuple[ChecklistItem, ...] = ()
+    software: Mapping[str, str] = field(default_factory=_software)
 
     @property
     def passed(self) -> bool:

@@ -2,11 +2,15 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gradproof._errors import GradientError, UndecidedWarning
-from gradproof._records.report import ChecklistItem, Report, Verdict, overall
+from gradproof._records.report import STATUSES, ChecklistItem, Report, Verdict, overall
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,6 @@ class StageFinding:
     walked: tuple[str, str]
 
 
-#: From the least favourable answer to the most.
-_STATUSES = ("NO", "open", "not checked", "yes")
 #: The question that several stages answer and one does not.
 _SEEN = "at more than one stage"
 
@@ -104,9 +106,20 @@ class StagesReport:
         reports = sorted(self.stages.values(), key=_largest, reverse=True)
         found = []
         for items in zip(*(report.checklist for report in reports), strict=True):
-            worst = min(items, key=lambda item: _STATUSES.index(item.status))
-            found.append(_stages_seen(worst, self) if worst.question == _SEEN else worst)
+            worst = min(items, key=lambda item: STATUSES.index(item.status))
+            found.append(self._with_others(worst))
         return tuple(found)
+
+    @property
+    def seen(self) -> Mapping[str, Report]:
+        """The reports of the stages, each knowing of the others: its checklist says at how many stages was checked."""
+        return {
+            name: replace(report, checklist=tuple(self._with_others(item) for item in report.checklist))
+            for name, report in self.stages.items()
+        }
+
+    def _with_others(self, item: ChecklistItem) -> ChecklistItem:
+        return _stages_seen(item, self) if item.question == _SEEN else item
 
     def raise_if_wrong(self) -> None:
         """Raises where the gradient is wrong at any stage and warns where it is undecided.
@@ -140,6 +153,44 @@ class StagesReport:
         from gradproof._report.stages import one_line
 
         return one_line(self)
+
+    def _repr_html_(self) -> str:
+        from gradproof._report.notebook import render_stages
+
+        return render_stages(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The stages side by side, and the report of each, as one page for a browser.
+
+        Args:
+            path: where to write the page, in UTF-8; nowhere where left out.
+
+        Returns:
+            The page, which needs neither a network nor another file.
+        """
+        from gradproof._report.page import write
+
+        return write(self.seen, path, self)
+
+    def plot(self, kind: str = "stages", ax: "Axes | None" = None, *, tensor: str | None = None) -> "Axes":
+        """Draws a picture with matplotlib, and shows nothing.
+
+        Args:
+            kind: ``"stages"`` (the differences of all tensors, stage by stage), or a kind of ``Report.plot``, which
+                draws the last stage.
+            ax: as for ``Report.plot``.
+            tensor: as for ``Report.plot``.
+
+        Returns:
+            The axes.
+
+        Raises:
+            InputError: no stage was checked, there is no such kind or tensor, or nothing of it could be drawn.
+            ImportError: matplotlib is not installed.
+        """
+        from gradproof._report.plots import plot
+
+        return plot(kind, self.stages, ax, tensor)
 
     def to_dict(self) -> dict[str, Any]:
         """The content for machines: names, strings, numbers, lists and None, ready for ``json.dumps``."""

@@ -52,6 +52,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "checklist": [
             {"question": item.question, "status": item.status, "answer": item.answer} for item in report.checklist
         ],
+        "software": dict(report.software),
     }
 
 

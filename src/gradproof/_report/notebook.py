@@ -7,11 +7,13 @@ places that show notebooks would drop it.
 
 import math
 
-from gradproof._records import Difference, Report, Verdict
+from gradproof._records import Difference, Report, StagesReport, TensorReport, Verdict
+from gradproof._report import wording
 from gradproof._report.curves import ranked
 from gradproof._report.headline import headline
-from gradproof._report.outline import Outline, outline
+from gradproof._report.outline import TENSORS, Outline, answered, outline
 from gradproof._report.page.markup import Markup, on_axis, said, sentence, tag, together
+from gradproof._report.stages import told_cost, told_finding, told_headline
 
 #: Colours of marks, which need less contrast than text, on either ground.
 _MIDDLE = {Verdict.CORRECT: "#2f9e62", Verdict.WRONG: "#d9483d", Verdict.UNDECIDED: "#b98412"}
@@ -26,23 +28,55 @@ _FAINT = "opacity:.75"
 def render(report: Report) -> str:
     """The report as a piece of HTML."""
     content = outline(report)
-    parts = [_verdict(report, content)]
+    parts = [_verdict(report.verdict, headline(report), content.cost)]
     parts += [_pairs(finding) for finding in content.findings]
     if content.rows:
         parts.append(_tensors(report, content))
     if content.elements:
         parts.append(_elements(content))
     parts.append(_pairs(content.remarks))
+    parts += [_titled("Checklist", content.checklist), _titled("Origin", content.origin)]
+    return _whole(parts)
+
+
+def render_stages(report: StagesReport) -> str:
+    """The stages side by side as a piece of HTML."""
+    parts = [_verdict(report.verdict, told_headline(report).partition(". ")[2], told_cost(report))]
+    parts += [_pairs(tuple(told_finding(finding, told=n == 0))) for n, finding in enumerate(report.findings)]
+    if report.stages:
+        parts.append(_stages(report))
+    parts.append(_titled("Checklist", answered(report.checklist)))
+    parts += [_titled("Origin", outline(stage).origin) for stage in list(report.stages.values())[:1]]
+    return _whole(parts)
+
+
+def _whole(parts: list[Markup]) -> str:
     return tag("div", together(parts), style="font-size:13px;line-height:1.5;max-width:860px;color:inherit")
 
 
-def _verdict(report: Report, content: Outline) -> Markup:
-    ground = f"background:{_GROUNDS[report.verdict]};color:#fff;border-radius:99px;padding:2px 10px;font-weight:600"
-    badge = tag(
-        "span", said(report.verdict.upper()), style=ground + ";font-size:12px;white-space:nowrap;margin-right:4px"
-    )
-    first = tag("div", together([badge, said(" "), tag("b", sentence(headline(report)))]), style="font-size:15px")
-    return together([first, tag("div", said(content.cost), style=f"margin-top:4px;font-size:12px;{_FAINT}")])
+def _stages(report: StagesReport) -> Markup:
+    """A row a tensor, a column a stage."""
+    names = list(dict.fromkeys(name for stage in report.stages.values() for name in ranked(stage)))
+    rows = [_row([said("tensor"), *(said(wording.name(name)) for name in report.stages)], "th", _FAINT)]
+    for name in names[:TENSORS]:
+        cells = [tag("span", said(wording.name(name, wording.IN_TABLES)), style=_MONO)]
+        for tensor in (stage.tensors.get(name) for stage in report.stages.values()):
+            cells.append(said("not there") if tensor is None else _cell(tensor))
+        rows.append(_row(cells))
+    left = f"{wording.counted(len(names) - TENSORS, 'more tensor')}." if len(names) > TENSORS else ""
+    return together([_table(rows), tag("div", said(left), style=f"margin-top:4px;{_FAINT}")])
+
+
+def _cell(tensor: TensorReport) -> Markup:
+    dot = tag("span", said("●"), style=f"color:{_MIDDLE[tensor.verdict]}", aria_hidden="true")
+    return together([dot, said(f" {tensor.verdict}, {wording.difference(tensor.difference)}")])
+
+
+def _verdict(verdict: Verdict, first: str, cost: str) -> Markup:
+    ground = f"background:{_GROUNDS[verdict]};color:#fff;border-radius:99px;padding:2px 10px;font-weight:600"
+    badge = tag("span", said(verdict.upper()), style=ground + ";font-size:12px;white-space:nowrap;margin-right:4px")
+    line = tag("div", together([badge, said(" "), tag("b", sentence(first))]), style="font-size:15px")
+    return together([line, tag("div", said(cost), style=f"margin-top:4px;font-size:12px;{_FAINT}")])
 
 
 def _pairs(rows: tuple[tuple[str, str], ...]) -> Markup:
@@ -106,3 +140,9 @@ def _elements(content: Outline) -> Markup:
         rows.append(_row([tag("span", said(cell), style=_MONO) for cell in cells]))
     title = tag("div", tag("b", said(content.worst)), style="margin-top:14px")
     return together([title, _table(rows)])
+
+
+def _titled(title: str, rows: tuple[tuple[str, str], ...]) -> Markup:
+    """Labelled sentences under a title; nothing where there are none."""
+    head = tag("div", tag("b", said(title)), style="margin-top:14px;margin-bottom:-8px")
+    return together([head, _pairs(rows)]) if rows else Markup("")

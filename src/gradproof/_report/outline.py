@@ -56,6 +56,7 @@ class Outline:
         remarks: labelled sentences: notes, what would have been missed, the course notes' scale.
         cost: what the check has cost.
         checklist: the course notes' checklist: question and answer.
+        origin: labelled: what was run, and with what.
     """
 
     verdict: Verdict
@@ -68,6 +69,7 @@ class Outline:
     remarks: tuple[tuple[str, str], ...]
     cost: str
     checklist: tuple[tuple[str, str], ...] = ()
+    origin: tuple[tuple[str, str], ...] = ()
 
 
 def outline(report: Report, most_tensors: int = TENSORS, most_components: int = COMPONENTS) -> Outline:
@@ -87,6 +89,7 @@ def outline(report: Report, most_tensors: int = TENSORS, most_components: int = 
         remarks=_remarks(report),
         cost=_cost(report),
         checklist=answered(report.checklist),
+        origin=_origin(report),
     )
 
 
@@ -222,3 +225,17 @@ def _cost(report: Report) -> str:
         f"{'' if report.precision == 'float64' else f' Cost in {wording.plain(report.precision)}.'}"
         f" Seed {report.seed}."
     )
+
+
+def _origin(report: Report) -> tuple[tuple[str, str], ...]:
+    """What was run and with what, so that it can be run again."""
+    where = report.origin
+    claimed = f"{where.function} in {where.file}, lines {where.line} to {where.end_line}" if where else ""
+    rows = (
+        ("Claimed gradient", wording.plain(claimed)),
+        ("Method", wording.plain(report.method)),
+        ("Cost evaluated in", wording.plain(report.precision)),
+        ("Seed", f"{report.seed}"),
+        ("Software", wording.plain(", ".join(f"{name} {version}" for name, version in report.software.items()))),
+    )
+    return tuple((label, text) for label, text in rows if text)

@@ -37,9 +37,9 @@ def stages_blocks(report: StagesReport) -> Sequence["RenderableType"]:
     from rich.padding import Padding
     from rich.text import Text
 
-    blocks: list[RenderableType] = [Text(_headline(report), style=text.STYLES[report.verdict])]
+    blocks: list[RenderableType] = [Text(told_headline(report), style=text.STYLES[report.verdict])]
     body: list[RenderableType] = [
-        text.pairs(_finding(finding, told=i == 0)) for i, finding in enumerate(report.findings)
+        text.pairs(told_finding(finding, told=i == 0)) for i, finding in enumerate(report.findings)
     ]
     if report.stages:
         body.append(stages_table(report))
@@ -50,7 +50,7 @@ def stages_blocks(report: StagesReport) -> Sequence["RenderableType"]:
     notes = list(dict.fromkeys(note for stage in report.stages.values() for note in stage.notes))
     if notes:
         body.append(text.pairs([("Note", wording.sentence(note)) for note in notes]))
-    body.append(Text(_cost(report), style="dim"))
+    body.append(Text(told_cost(report), style="dim"))
     if report.checklist:
         body.append(text.questions(answered(report.checklist)))
     for block in body:
@@ -96,7 +96,8 @@ def as_dict(report: StagesReport) -> dict[str, Any]:
     }
 
 
-def _headline(report: StagesReport) -> str:
+def told_headline(report: StagesReport) -> str:
+    """One sentence that would do alone."""
     opening = f"gradproof: {report.verdict.upper()}."
     if not report.stages:
         return f"{opening} No stage was checked yet."
@@ -110,7 +111,7 @@ def _headline(report: StagesReport) -> str:
     return f"{opening} {len(names)} of {wording.counted(len(report.stages), 'stage')}: {', '.join(names)}."
 
 
-def _finding(finding: StageFinding, *, told: bool) -> list[tuple[str, str]]:
+def told_finding(finding: StageFinding, *, told: bool) -> list[tuple[str, str]]:
     """A finding's labelled sentences; ``told`` where the headline has said its message already."""
     regime = finding.regime
     way = f" {regime.share:.0%} of the way from {finding.walked[0]} to {finding.walked[1]}"
@@ -181,7 +182,8 @@ def _why(name: str, stage: Report, known: Collection[str]) -> list[tuple[str, st
     return rows
 
 
-def _cost(report: StagesReport) -> str:
+def told_cost(report: StagesReport) -> str:
+    """What the checks and the ways between them have cost."""
     own = sum(stage.evaluations for stage in report.stages.values())
     between = report.evaluations - own
     parts = [f"{wording.counted(own, 'cost evaluation')} at {wording.counted(len(report.stages), 'stage')}"]

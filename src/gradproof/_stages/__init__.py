@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from gradproof import _guard
@@ -183,6 +184,17 @@ class Stages:
             GradientError: the gradient is wrong at a stage; the message is the text report.
         """
         self.report.raise_if_wrong()
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The stages side by side, and the report of each, as one page; also written to a file where one is named."""
+        return self.report.to_html(path)
+
+    def plot(self, kind: str = "stages", ax: Any = None, *, tensor: str | None = None) -> Any:
+        """Draws the differences stage by stage with matplotlib; other kinds, as of ``Report.plot``, the last stage."""
+        return self.report.plot(kind, ax, tensor=tensor)
 
     def to_dict(self) -> dict[str, Any]:
         """The content for machines, ready for ``json.dumps``."""

@@ -13,7 +13,7 @@ from typing import NewType
 
 import numpy as np
 
-from gradproof._records import Component, Report, TensorReport, Verdict
+from gradproof._records import ChecklistItem, Component, Report, TensorReport, Verdict
 from gradproof._report import wording
 from gradproof._report.curves import URGENCY, ranked
 from gradproof._report.headline import headline
@@ -27,6 +27,7 @@ _UNBROKEN = re.compile(r"((?:± )?\b\d[\d.]*e[-+]?\d+\)?|\[[\d:, ]{1,24}\])")
 COMPONENTS = 100
 #: The axis of relative differences reaches from here to 1.
 DECADES = 16
+_ANSWERS = {"yes": "✓", "NO": "✕", "open": "?", "not checked": "–"}
 _SIGNS = {Verdict.CORRECT: "✓", Verdict.WRONG: "✕", Verdict.UNDECIDED: "?"}
 
 
@@ -68,6 +69,8 @@ def report(one: Report, name: str, number: int) -> Markup:
         _components(one, content, number),
         _power(one, number),
         _notes(content),
+        checklist(one.checklist),
+        _origin(content),
     ]
     return tag(
         "article",
@@ -121,12 +124,13 @@ def _findings(one: Report, content: Outline) -> Markup:
     for finding, sentences in zip(one.findings, content.findings, strict=True):
         place = tag("span", said(" in " + wording.name(str(finding.where), wording.IN_NAMES * 2)), class_="place")
         title = tag("h3", together([tag("code", said(wording.plain(finding.cause))), place]))
-        rows = [_pair(label, text) for label, text in sentences if label != "Where" or finding.where.masks]
+        rows = [pair(label, text) for label, text in sentences if label != "Where" or finding.where.masks]
         cards.append(tag("article", together([title, tag("dl", together(rows))]), class_=f"finding {finding.severity}"))
     return tag("section", together([tag("h2", said("Findings")), *cards]))
 
 
-def _pair(label: str, text: str) -> Markup:
+def pair(label: str, text: str) -> Markup:
+    """A labelled sentence of a list."""
     return together([tag("dt", said(label)), tag("dd", sentence(text))])
 
 
@@ -244,8 +248,31 @@ def _power(one: Report, number: int) -> Markup:
 
 
 def _notes(content: Outline) -> Markup:
-    rows = [_pair(label, text) for label, text in content.remarks]
+    rows = [pair(label, text) for label, text in content.remarks]
     return tag("section", together([tag("h2", said("Notes")), tag("dl", together(rows))]), class_="notes")
+
+
+def checklist(items: Sequence[ChecklistItem]) -> Markup:
+    """The course notes' checklist; a sign beside each status, as of verdicts."""
+    if not items:
+        return Markup("")
+    heads = together(tag("th", said(title), scope="col") for title in ("question", "status", "measured"))
+    rows = []
+    for item in items:
+        sign = tag("span", said(_ANSWERS.get(item.status, "")), aria_hidden="true")
+        status = tag("span", together([sign, said(f" {item.status}")]), class_=f"answer {item.status.split(' ')[0]}")
+        cells = [tag("th", said(item.question), scope="row"), tag("td", status), tag("td", sentence(item.answer))]
+        rows.append(tag("tr", together(cells)))
+    body = together([tag("thead", tag("tr", heads)), tag("tbody", together(rows))])
+    hint = "The course notes' questions, answered from what was measured. What was not measured is not checked."
+    table = tag("div", tag("table", body), class_="scroll", tabindex="0", role="region", aria_label="Checklist")
+    title = tag("h2", said("Checklist"))
+    return tag("section", together([title, tag("p", said(hint), class_="hint"), table]), class_="checklist")
+
+
+def _origin(content: Outline) -> Markup:
+    rows = [pair(label, text) for label, text in content.origin]
+    return tag("section", together([tag("h2", said("Origin")), tag("dl", together(rows))]), class_="notes origin")
 
 
 def _key(number: complex) -> str:
