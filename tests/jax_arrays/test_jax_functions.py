@@ -107,6 +107,8 @@ def test_a_twin() -> None:
     assert gp.check_function(made(1.01), X, twin=jnp.sin).verdict == "wrong"
     with pytest.raises(gp.InputError, match="twin"):
         gp.check_function(made(1.0), X, twin=lambda x: jnp.sin(x[0]))
+    with pytest.raises(gp.InputError, match="the same function in float64"):
+        gp.check_function(made(1.0), X, twin=lambda x: 1.5 * jnp.sin(x))
 
 
 def test_complex_functions() -> None:

@@ -75,6 +75,8 @@ def test_a_twin_that_is_another_function() -> None:
     assert not any("differs by" in note for note in near.notes)
     with pytest.raises(gp.InputError, match="twin"):
         gp.check_function(kernel(torch.float32, 1.0), x, w, twin=lambda x, w: (x @ w)[:2])
+    with pytest.raises(gp.InputError, match="the same function in float64"):
+        gp.check_function(kernel(torch.float32, 1.0), x, w, twin=lambda x, w: 1.5 * torch.tanh(x @ w))
 
 
 @pytest.mark.parametrize(("wobble", "cause"), [(1e-7, None), (1e-2, "nondeterministic")])

@@ -333,3 +333,5 @@ def test_a_rule_that_knows_single_precision_alone() -> None:
         assert gp.check_function(function, *X).verdict in (verdict, "undecided")
         report = gp.check_function(function, *X, twin=tf.sin)
         assert report.verdict == verdict, str(report)
+    with pytest.raises(gp.InputError, match="the same function in float64"):
+        gp.check_function(ruled(kernel, sine_back), *X, twin=tf.cos)

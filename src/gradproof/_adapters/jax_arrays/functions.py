@@ -21,13 +21,11 @@ from gradproof._adapters.jax_arrays.runner import Runner, Target, conjugate
 from gradproof._adapters.jax_arrays.translate import Translated, Wanted, packed, settled
 from gradproof._adapters.jax_arrays.trees import entries_of, structure_of
 from gradproof._adapters.randomness import Snapshot, sources
+from gradproof._adapters.twins import notes_on
 from gradproof._errors import InputError
-from gradproof._records import spacing
 from gradproof._tree import Structure
 
 DOING = "setting up the check of a function"
-#: A function and its twin differ by more than rounding beyond so many last bits, relative to the whole.
-TWIN_ROUNDINGS = 256.0
 
 #: A backward pass: arrays that are moved and one cotangent an output (None: undefined) to one gradient an array.
 Pass = Callable[[Sequence[Any], Sequence[Any | None]], Sequence[Any]]
@@ -320,11 +318,10 @@ def of_twin(function: Function, twin: Function, chosen: Chosen, claim: Pass | No
         mine = [array_of(y) for y in function.returned(function.likes)]
     with double():
         theirs = [array_of(y) for y in twin.returned([wide(x) for x in function.likes])]
-    notes = []
-    for i, (a, b) in enumerate(zip(mine, theirs, strict=True)):
-        apart = float(np.linalg.norm(a.astype(b.dtype) - b) / max(float(np.linalg.norm(b)), 1e-300))
-        dtype = str(function.outputs[i][1])
-        if apart > TWIN_ROUNDINGS * spacing(dtype):
-            notes.append(f"Output {i} differs by {apart:.1e} from that of its twin, more than the rounding of {dtype}.")
+    apart = [
+        (float(np.linalg.norm(a.astype(b.dtype) - b) / max(float(np.linalg.norm(b)), 1e-300)), str(dtype))
+        for a, b, (_, dtype) in zip(mine, theirs, function.outputs, strict=True)
+    ]
+    notes = notes_on(apart)
     foreign = Foreign(function.structure, twin=False, notes=tuple(notes), evaluations=2)
     return Translated(cost.cost, grads, foreign)

@@ -21,11 +21,10 @@ from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, re
 from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
 from gradproof._adapters.randomness import Snapshot
 from gradproof._adapters.randomness import sources as random_sources
+from gradproof._adapters.twins import notes_on
 from gradproof._errors import InputError
 from gradproof._tree import Leaf, Structure
 
-#: A function and its twin differ by more than rounding beyond so many last bits, relative to the whole.
-TWIN_ROUNDINGS = 256.0
 DOING = "setting up the check of a function"
 
 #: A backward pass: tensors that are moved and one cotangent an output (None: undefined) to one gradient a tensor.
@@ -364,20 +363,16 @@ def of_twin(
     def grads(arrays: Sequence[Any], *args: Any, **options: Any) -> Any:
         return native.derivative(arrays) if given is None else native.claimed(given, arrays, (), {})
 
-    notes = []
     with torch.no_grad(), function.behind.after_call(), twin.behind.after_call():
         random = function.random()
         mine = outputs_of(function.safely(function.tensors))
         random.restore()
         theirs = outputs_of(twin.safely(twin.tensors))
         random.restore()
-    for i, (a, b) in enumerate(zip(mine, theirs, strict=True)):
-        apart = float((a.to(b.dtype) - b).norm() / b.norm().clamp_min(1e-300))
-        if apart > TWIN_ROUNDINGS * torch.finfo(a.dtype).eps:
-            notes.append(
-                f"Output {i} differs by {apart:.1e} from that of its twin, more than the rounding of "
-                f"{str(a.dtype).removeprefix('torch.')}."
-            )
+    notes = notes_on(
+        (float((a.to(b.dtype) - b).norm() / b.norm().clamp_min(1e-300)), str(a.dtype).removeprefix("torch."))
+        for a, b in zip(mine, theirs, strict=True)
+    )
     roots = [("function", function.call), ("twin", twin.call)]
     foreign = Foreign(
         function.structure, tuple(sources(roots, [t.device for t in function.tensors])),
