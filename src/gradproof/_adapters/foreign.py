@@ -1,4 +1,4 @@
-"""What a framework other than NumPy adds to a call, and how its arrays are recognised.
+"""What a framework other than NumPy is given, what it adds to a call, and how its arrays are recognised.
 
 The decision behind it: a tensor of a framework cannot exist before the framework was imported, so ``sys.modules`` says
 which ones to ask, and none is ever imported for a user who does not use it. On the processor a tensor and a NumPy array
@@ -64,6 +64,38 @@ class Foreign:
     user: Callable[..., Any] | None = None
     moves: Callable[[], tuple[int, Mapping[int, int]]] | None = None
     floating: Callable[[Callable[[str], object]], AbstractContextManager[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user passed in, as far as a framework has a say in it.
+
+    Attributes:
+        cost: the user's function.
+        params: the nesting of arrays.
+        grads: the claim: a nesting, a callable, True, None for reverse mode.
+        args: further arguments, data last.
+        options: keyword arguments.
+        paired: whether the cost returns (cost, anything).
+        data: the formats of the data, which arrive as arrays of NumPy; None for what was one.
+    """
+
+    cost: Callable[..., Any]
+    params: Any
+    grads: Any
+    args: tuple[Any, ...]
+    options: Mapping[str, Any]
+    paired: bool
+    data: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Translated:
+    """Functions of NumPy arrays in the place of the user's."""
+
+    cost: Callable[..., Any]
+    grads: Any
+    foreign: Foreign
 
 
 def owner_of(value: Any) -> str:

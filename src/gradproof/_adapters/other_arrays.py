@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.foreign import Flat, Foreign, Translated, Wanted
 from gradproof._adapters.user import takes_parameters
 from gradproof._errors import InputError
 from gradproof._tree import Structure
@@ -150,19 +150,7 @@ def claims_of(grads: Any, structure: Structure) -> Any:
     return Flat(entries)
 
 
-@dataclass(frozen=True)
-class Translated:
-    """Functions of NumPy arrays in the place of the user's."""
-
-    cost: Callable[..., Any]
-    grads: Any
-    foreign: Foreign
-
-
-def translated(
-    cost: Callable[..., Any], params: Any, grads: Any, args: Sequence[Any], options: Mapping[str, Any], *,
-    paired: bool, root: str,
-) -> Translated:  # fmt: skip
+def translated(wanted: Wanted, root: str) -> Translated:
     """A cost of another library's arrays.
 
     Raises:
@@ -170,7 +158,8 @@ def translated(
     """
     doing = "setting up the check"
     likes: list[Any] = []
-    structure = structure_of(params, root, likes)
+    cost, grads = wanted.cost, wanted.grads
+    structure = structure_of(wanted.params, root, likes)
     library = next((namespace_of(x) for x in likes if namespace_of(x) is not None), None)
     name = getattr(library, "__name__", "that library")
     if grads is None:
@@ -179,8 +168,8 @@ def translated(
     if not takes_parameters(cost):
         raise InputError.of(doing, "`cost`", f"a function of the parameters, as arrays of {name} are copied",
                             "one without arguments", "Let the cost take the parameters.")  # fmt: skip
-    wrapped = Wrapped(cost, structure, tuple(likes), paired or grads is True)
-    native = _native(wrapped, args, options)
+    wrapped = Wrapped(cost, structure, tuple(likes), wanted.paired or grads is True)
+    native = _native(wrapped, wanted.args, wanted.options)
     wrapped = replace(wrapped, only=native)
     claim: Any = grads
     if grads is True:

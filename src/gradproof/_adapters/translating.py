@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradproof._adapters.foreign import framework_in, numbers
+from gradproof._adapters.foreign import Translated, Wanted, framework_in, numbers
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.user import argument_name
 
@@ -30,26 +30,30 @@ def in_numpy(call: Call, data: Sequence[Any], method: str = "auto") -> Call:
     formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)
     root = argument_name(call.cost) or "params"
     given = call.cost, call.params, call.grads, call.args, call.options or {}, call.has_aux, formats
+    if framework == "torch":
+        from gradproof._adapters.pytorch.residing import Asked
+        from gradproof._adapters.pytorch.translate import Wanted as WantedOfTensors
+        from gradproof._adapters.pytorch.translate import translated
+
+        found = translated(WantedOfTensors(*given), root, Asked(method), data)
+        return replace(call, cost=found.cost, grads=found.grads, foreign=found.foreign)
+    made = _of_copies(framework, Wanted(*given), root)
+    return replace(call, cost=made.cost, grads=made.grads, foreign=made.foreign)
+
+
+def _of_copies(framework: str, wanted: Wanted, root: str) -> Translated:
+    """A call on arrays that are handed over as copies."""
     if framework == "jax":
         from gradproof._adapters.jax_arrays import translate as jax_translate
 
-        made = jax_translate.translated(jax_translate.Wanted(*given), root)
-        return replace(call, cost=made.cost, grads=made.grads, foreign=made.foreign)
-    if framework == "other":
-        from gradproof._adapters import other_arrays
-
-        other = other_arrays.translated(*given[:5], paired=call.has_aux, root=root)
-        return replace(call, cost=other.cost, grads=other.grads, foreign=other.foreign)
+        return jax_translate.translated(wanted, root)
     if framework == "tensorflow":
         from gradproof._adapters.tensorflow_tensors import translate as tensorflow_translate
 
-        way = tensorflow_translate.translated(tensorflow_translate.Wanted(*given), root)
-        return replace(call, cost=way.cost, grads=way.grads, foreign=way.foreign)
-    from gradproof._adapters.pytorch.residing import Asked
-    from gradproof._adapters.pytorch.translate import Wanted, translated
+        return tensorflow_translate.translated(wanted, root)
+    from gradproof._adapters import other_arrays
 
-    found = translated(Wanted(*given), root, Asked(method), data)
-    return replace(call, cost=found.cost, grads=found.grads, foreign=found.foreign)
+    return other_arrays.translated(wanted, root)
 
 
 def data_in_numpy(data: Any) -> Any:

@@ -80,13 +80,15 @@ class Passed:
 
             return tensor_subject(*given)
         if framework == "jax" and self.allowed is None:
-            from gradproof._adapters.jax_arrays.subject import jax_subject
+            from gradproof._adapters.functional import subject_of
+            from gradproof._adapters.jax_arrays.subject import JaxKit
 
-            return jax_subject(*given)
+            return subject_of(JaxKit(), *given)
         if framework == "tensorflow" and self.allowed is None:
-            from gradproof._adapters.tensorflow_tensors.subject import tensorflow_subject
+            from gradproof._adapters.functional import subject_of
+            from gradproof._adapters.tensorflow_tensors.subject import TensorFlowKit
 
-            return tensorflow_subject(*given)
+            return subject_of(TensorFlowKit(), *given)
         return self.of_another_library() if framework == "other" else self.in_numpy()
 
     def of_another_library(self) -> "ArraySubject":

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from gradproof._adapters.functional import Pass
 from gradproof._adapters.jax_arrays.arrays import array_of, wider
-from gradproof._adapters.jax_arrays.functions import Function, Pass, handed, pulled_back
+from gradproof._adapters.jax_arrays.functions import Function, handed, pulled_back
 from gradproof._adapters.randomness import Snapshot
 from gradproof._algebra.backward import Answer, Asked, Cotangents, Returned, Slot
 

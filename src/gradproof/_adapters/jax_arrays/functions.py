@@ -5,7 +5,6 @@ the cotangents that its backward passes are given. Everything here is in JAX's c
 hands over to the engine or to the laws takes conjugates.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,20 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.foreign import Flat, Foreign, Translated, Wanted
+from gradproof._adapters.functional import Pass
 from gradproof._adapters.jax_arrays.arrays import array_of, double, is_inexact, is_lower, refuse, wide, wider
 from gradproof._adapters.jax_arrays.runner import Runner, Target, conjugate
-from gradproof._adapters.jax_arrays.translate import Translated, Wanted, packed, settled
+from gradproof._adapters.jax_arrays.translate import packed, settled
 from gradproof._adapters.jax_arrays.trees import entries_of, structure_of
 from gradproof._adapters.randomness import Snapshot, sources
+from gradproof._adapters.selecting import DOING, pulled_apart, selected
 from gradproof._adapters.twins import notes_on
 from gradproof._errors import InputError
 from gradproof._tree import Structure
 
-DOING = "setting up the check of a function"
-
-#: A backward pass: arrays that are moved and one cotangent an output (None: undefined) to one gradient an array.
-Pass = Callable[[Sequence[Any], Sequence[Any | None]], Sequence[Any]]
 #: One cotangent an output, in double precision; None for one that is left out.
 Chosen = Sequence[NDArray[Any] | None]
 
@@ -107,21 +104,8 @@ def opened(
     """
     values: list[Any] = []
     whole = structure_of({"inputs": list(inputs), "keywords": dict(keywords)}, "inputs", values)
-    names = [_input_name(name) for name in whole.names]
-    for number in argnums or ():
-        if not -len(inputs) <= number < len(inputs):
-            raise InputError.of(DOING, "`argnums`", f"positions among {len(inputs)} inputs", str(number),
-                                "Count from 0.")  # fmt: skip
-    at = None if argnums is None else {f"inputs[{number % len(inputs)}]" for number in argnums}
-    chosen = tuple(i for i, name in enumerate(names) if at is None or re.split(r"\.|(?<=\])", name)[0] in at)
-    if not chosen:
-        raise InputError.of(
-            DOING, "its inputs", "at least one array of floating-point or complex numbers to differentiate",
-            "none" if argnums is None else f"none at the positions {list(argnums)}",
-            "Pass arrays, or name them in argnums=.",
-        )  # fmt: skip
-    structure = replace(whole, leaves=tuple(whole.leaves[i] for i in chosen)).renamed([names[i] for i in chosen])
-    return looked_at(Function(function, whole, tuple(values), chosen, structure.listed()))
+    chosen, structure = selected(whole, inputs, argnums, "array")
+    return looked_at(Function(function, whole, tuple(values), chosen, structure))
 
 
 def looked_at(function: Function) -> Function:
@@ -148,13 +132,6 @@ def _unused(leaves: Sequence[Any], args: Sequence[Any], options: Mapping[str, An
 def renamed(function: Function, names: Sequence[str]) -> Function:
     """The same function with other names for its inputs."""
     return replace(function, structure=function.structure.renamed(names))
-
-
-def _input_name(name: str) -> str:
-    """``inputs.0.weight`` as ``inputs[0].weight``; a keyword argument by its own name."""
-    if name.startswith("keywords."):
-        return name.removeprefix("keywords.")
-    return re.sub(r"^inputs\.(\d+)", r"inputs[\1]", name)
 
 
 def cotangents(function: Function, seed: int, number: int = 0) -> tuple[NDArray[Any], ...]:
@@ -225,19 +202,7 @@ def own(vjp: Callable[..., Any], function: Function) -> Pass:
             for u, (shape, dtype) in zip(given, function.outputs, strict=True)
         ]
         returned = vjp(tuple(inputs), full[0] if len(full) == 1 else tuple(full))
-        parts = list(returned) if isinstance(returned, list | tuple) else [returned]
-        names = function.structure.names
-        if len(parts) == len(inputs):
-            entries = {
-                _input_name(name): value for name, value in entries_of({"inputs": parts}, "inputs").items()
-            }  # fmt: skip
-            return [entries.get(name) for name in names]
-        if len(parts) == len(names):
-            return parts
-        raise InputError.of(
-            "computing the claimed vector-Jacobian product", "what vjp returns", f"one array an input ({len(inputs)})",
-            f"{len(parts)}", "Return a tuple in the order of the inputs, None for those without a derivative.",
-        )  # fmt: skip
+        return pulled_apart(returned, function.structure.names, len(inputs), entries_of, "array")
 
     return reverse
 

@@ -1,61 +1,36 @@
-"""A function of JAX's arrays as something that can be judged: as a cost, by laws, and in its second derivative."""
+"""What JAX does with a function that is to be judged."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
+from gradproof._adapters.functional import Pass
 from gradproof._adapters.jax_arrays import functions
 from gradproof._adapters.jax_arrays.arrays import array_of, double, wide
 from gradproof._adapters.jax_arrays.backward import Graph
-from gradproof._adapters.jax_arrays.functions import Function, Pass
-from gradproof._adapters.numpy import Call
-from gradproof._algebra.backward import Cotangents, Repair, Slot
-from gradproof._errors import InputError
-
-#: Which set of random cotangents the second derivative is taken at.
-SECOND = 7
+from gradproof._adapters.jax_arrays.functions import Function
+from gradproof._algebra.backward import Cotangents, Repair
 
 
-@dataclass(frozen=True)
-class JaxSubject:
-    """A function with a backward pass.
+class JaxKit:
+    """The functions that a subject asks for."""
 
-    Attributes:
-        function: the function, taken apart.
-        claim: the user's own backward pass; None for reverse mode.
-        twin: the same function in float64, if one was given.
-        seed: of the cotangents.
-    """
+    opened = staticmethod(functions.opened)
+    renamed = staticmethod(functions.renamed)
+    cotangents = staticmethod(functions.cotangents)
+    own = staticmethod(functions.own)
+    reverse = staticmethod(functions.reversed_by_jax)
+    of_function = staticmethod(functions.of_function)
+    of_twin = staticmethod(functions.of_twin)
 
-    function: Function
-    claim: Pass | None
-    twin: Function | None
-    seed: int
+    def handed(self, chosen: Cotangents, function: Function) -> list[Any]:
+        """Cotangents in the formats of the outputs."""
+        with function.runner(_nothing).around(native=True):
+            return functions.handed(chosen, function, native=True)
 
-    @property
-    def outputs(self) -> tuple[Slot, ...]:
-        """The outputs that can be differentiated."""
-        return self.backward().outputs
-
-    def cotangents(self, number: int = 0) -> Cotangents:
-        """Random cotangents, each time the same for a number."""
-        return functions.cotangents(self.function, self.seed, number)
-
-    def call(self, chosen: Cotangents, repair: Repair | None = None) -> Call:
-        """The function with cotangents as a cost, with its backward pass, or that mended, as the claim."""
-        claim = self._repaired(repair)
-        if self.twin is not None:
-            made = functions.of_twin(self.function, self.twin, chosen, claim)
-        else:
-            made = functions.of_function(self.function, chosen, claim)
-        return Call(made.cost, None, made.grads, (), {}, foreign=made.foreign)
-
-    def _repaired(self, repair: Repair | None) -> Pass | None:
-        if repair is None:
-            return self.claim
-        claim = self.claim or functions.reversed_by_jax(self.function)
+    def mended(self, claim: Pass, repair: Repair) -> Pass:
+        """A backward pass with what it lacks."""
         mend = {
             Repair.CONJUGATED: functions.conjugated,
             Repair.CONJUGATE: functions.conjugate_of,
@@ -63,68 +38,23 @@ class JaxSubject:
         }
         return mend[repair](claim)
 
-    def backward(self) -> Graph:
+    def twin(self, twin: Callable[..., Any], found: Function) -> tuple[Function, list[tuple[int, ...]]]:
+        """The twin, which is given float64 copies of all inputs."""
+        made = Function(twin, found.whole, found.values, found.chosen, found.structure)
+        with double():
+            outputs = made.returned([wide(x) for x in found.likes])
+        return made, [array_of(y).shape for y in outputs]
+
+    def graph(self, function: Function, claim: Pass | None) -> Graph:
         """The backward pass, for the laws."""
-        return Graph(self.function, self.function.random(), self.claim)
+        return Graph(function, function.random(), claim)
 
-    def second(self) -> "JaxSubject | str":
-        """The backward pass as a function of inputs and cotangents; words where it cannot be differentiated."""
-        given = functions.cotangents(self.function, self.seed, SECOND)
-        claim = self.claim or functions.reversed_by_jax(self.function)
-        count = len(self.function.likes)
-        with self.function.runner(_nothing).around(native=True):
-            us = functions.handed(given, self.function, native=True)
-
-        def backward(*arrays: Any) -> list[Any]:
-            return [g for g in claim(arrays[:count], arrays[count:]) if g is not None]
-
-        found = functions.opened(backward, [*self.function.likes, *us], {}, None)
-        names = ["cotangent"] if len(us) == 1 else [f"cotangents[{i}]" for i in range(len(us))]
-        found = functions.renamed(found, [*self.function.structure.names, *names])
-        trouble = _trouble(found)
-        return trouble or JaxSubject(found, None, None, self.seed + 1)
+    def run_once(self, function: Function) -> None:
+        """A forward and a backward pass."""
+        with function.runner(_nothing).around(native=True):
+            outputs, pull = jax.vjp(lambda *xs: tuple(function.returned(xs)), *function.likes)
+            pull(tuple(jax.numpy.ones_like(y) for y in outputs))
 
 
 def _nothing(leaves: Sequence[Any], args: Sequence[Any], options: Any) -> Any:
     raise NotImplementedError
-
-
-def _trouble(function: Function) -> str:
-    """Why a function cannot be differentiated; "" where it can."""
-    try:
-        with function.runner(_nothing).around(native=True):
-            outputs, pull = jax.vjp(lambda *xs: tuple(function.returned(xs)), *function.likes)
-            pull(tuple(jax.numpy.ones_like(y) for y in outputs))
-    except Exception as error:  # whatever it is, it is what there is to report
-        lines = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {lines[0] if lines else ''}"
-    return ""
-
-
-def jax_subject(
-    function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any],
-    argnums: Sequence[int] | None, vjp: Callable[..., Any] | None, twin: Callable[..., Any] | None, seed: int,
-) -> JaxSubject:  # fmt: skip
-    """Takes a call of ``check_function`` apart.
-
-    Raises:
-        InputError: it cannot be checked.
-    """
-    found = functions.opened(function, inputs, keywords, argnums)
-    claim = None if vjp is None else functions.own(vjp, found)
-    return JaxSubject(found, claim, None if twin is None else _twin(twin, found), seed)
-
-
-def _twin(twin: Callable[..., Any], found: Function) -> Function:
-    """The twin, which is given float64 copies of all inputs."""
-    made = Function(twin, found.whole, found.values, found.chosen, found.structure)
-    with double():
-        outputs = made.returned([wide(x) for x in found.likes])
-    shapes = [array_of(y).shape for y in outputs]
-    if shapes != [shape for shape, _ in found.outputs]:
-        raise InputError.of(
-            "setting up the check of a function", "`twin`",
-            f"a function with outputs of the shapes {[shape for shape, _ in found.outputs]}", str(shapes),
-            "Return the same outputs in the same order.",
-        )  # fmt: skip
-    return made

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof._adapters.foreign import Foreign
+from gradproof._adapters.foreign import Foreign, Translated, Wanted
 from gradproof._adapters.jax_arrays.arrays import is_lower
 from gradproof._adapters.jax_arrays.runner import Runner, Target, claims_of
 from gradproof._adapters.jax_arrays.tracing import Traced
@@ -33,38 +33,6 @@ ROUNDINGS, LEAST = 16.0, 1e-4
 CLEARLY = 1e-4
 
 SINGLE = "The operations of the cost were carried out in float64, as {}; its gradient was judged in its own precision."
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the user passed in, as far as a framework has a say in it.
-
-    Attributes:
-        cost: the user's function.
-        params: the nesting of arrays.
-        grads: the claim: a nesting, a callable, True, None for reverse mode.
-        args: further arguments, data last.
-        options: keyword arguments.
-        paired: whether the cost returns (cost, anything).
-        data: the formats of the data, which arrive as arrays of NumPy; None for what was one.
-    """
-
-    cost: Callable[..., Any]
-    params: Any
-    grads: Any
-    args: tuple[Any, ...]
-    options: Mapping[str, Any]
-    paired: bool
-    data: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Translated:
-    """Functions of NumPy arrays in the place of the user's."""
-
-    cost: Callable[..., Any]
-    grads: Any
-    foreign: Foreign
 
 
 @dataclass(frozen=True)

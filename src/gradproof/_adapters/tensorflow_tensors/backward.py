@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradproof._adapters.functional import Pass
 from gradproof._adapters.randomness import Snapshot
-from gradproof._adapters.tensorflow_tensors.functions import Function, Pass, handed, pulled_back
+from gradproof._adapters.tensorflow_tensors.functions import Function, handed, pulled_back
 from gradproof._adapters.tensorflow_tensors.tensors import array_of, dense, format_of, place_of, wider
 from gradproof._algebra.backward import Answer, Asked, Cotangents, Returned, Slot
 

@@ -4,7 +4,6 @@ The decision behind it: TensorFlow's gradients of complex numbers are dcost/dRe 
 convention, so nothing is conjugated on the way.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,8 +12,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.foreign import Flat, Foreign, Translated, Wanted
+from gradproof._adapters.functional import Pass
 from gradproof._adapters.randomness import Snapshot, sources
+from gradproof._adapters.selecting import DOING, pulled_apart, selected
 from gradproof._adapters.tensorflow_tensors.runner import Runner, Target
 from gradproof._adapters.tensorflow_tensors.tensors import (
     array_of,
@@ -29,15 +30,11 @@ from gradproof._adapters.tensorflow_tensors.tensors import (
     structure_of,
     wider,
 )
-from gradproof._adapters.tensorflow_tensors.translate import Translated, Wanted, packed, settled
+from gradproof._adapters.tensorflow_tensors.translate import packed, settled
 from gradproof._adapters.twins import notes_on
 from gradproof._errors import InputError
 from gradproof._tree import Structure
 
-DOING = "setting up the check of a function"
-
-#: A backward pass: tensors that are moved and one cotangent an output (None: undefined) to one gradient a tensor.
-Pass = Callable[[Sequence[Any], Sequence[Any | None]], Sequence[Any]]
 #: One cotangent an output, in double precision; None for one that is left out.
 Chosen = Sequence[NDArray[Any] | None]
 
@@ -119,21 +116,8 @@ def opened(
     """
     values: list[Any] = []
     whole = structure_of({"inputs": list(inputs), "keywords": dict(keywords)}, "inputs", values)
-    names = [input_name(name) for name in whole.names]
-    for number in argnums or ():
-        if not -len(inputs) <= number < len(inputs):
-            raise InputError.of(DOING, "`argnums`", f"positions among {len(inputs)} inputs", str(number),
-                                "Count from 0.")  # fmt: skip
-    at = None if argnums is None else {f"inputs[{number % len(inputs)}]" for number in argnums}
-    chosen = tuple(i for i, name in enumerate(names) if at is None or re.split(r"\.|(?<=\])", name)[0] in at)
-    if not chosen:
-        raise InputError.of(
-            DOING, "its inputs", "at least one tensor of floating-point or complex numbers to differentiate",
-            "none" if argnums is None else f"none at the positions {list(argnums)}",
-            "Pass tensors, or name them in argnums=.",
-        )  # fmt: skip
-    structure = replace(whole, leaves=tuple(whole.leaves[i] for i in chosen)).renamed([names[i] for i in chosen])
-    return looked_at(Function(function, whole, tuple(values), chosen, structure.listed()))
+    chosen, structure = selected(whole, inputs, argnums, "tensor")
+    return looked_at(Function(function, whole, tuple(values), chosen, structure))
 
 
 def looked_at(function: Function) -> Function:
@@ -154,13 +138,6 @@ def looked_at(function: Function) -> Function:
 def renamed(function: Function, names: Sequence[str]) -> Function:
     """The same function with other names for its inputs."""
     return replace(function, structure=function.structure.renamed(names))
-
-
-def input_name(name: str) -> str:
-    """``inputs.0.weight`` as ``inputs[0].weight``; a keyword argument by its own name."""
-    if name.startswith("keywords."):
-        return name.removeprefix("keywords.")
-    return re.sub(r"^inputs\.(\d+)", r"inputs[\1]", name)
 
 
 def cotangents(function: Function, seed: int, number: int = 0) -> tuple[NDArray[Any], ...]:
@@ -230,17 +207,7 @@ def own(vjp: Callable[..., Any], function: Function) -> Pass:
             for u, (shape, name) in zip(given, function.outputs, strict=True)
         ]
         returned = vjp(tuple(inputs), full[0] if len(full) == 1 else tuple(full))
-        parts = list(returned) if isinstance(returned, list | tuple) else [returned]
-        names = function.structure.names
-        if len(parts) == len(inputs):
-            entries = {input_name(n): value for n, value in entries_of({"inputs": parts}, "inputs").items()}
-            return [entries.get(name) for name in names]
-        if len(parts) == len(names):
-            return parts
-        raise InputError.of(
-            "computing the claimed vector-Jacobian product", "what vjp returns", f"one tensor an input ({len(inputs)})",
-            f"{len(parts)}", "Return a tuple in the order of the inputs, None for those without a derivative.",
-        )  # fmt: skip
+        return pulled_apart(returned, function.structure.names, len(inputs), entries_of, "tensor")
 
     return reverse
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gradproof._adapters.foreign import Foreign
+from gradproof._adapters.foreign import Foreign, Translated, Wanted
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeRewrittenError
 from gradproof._adapters.tensorflow_tensors.runner import Runner, Target, claims_of
@@ -35,38 +35,6 @@ from gradproof._tree import Structure
 ANOTHER = 0.05
 #: Less than so many last bits of the user's own format, and less than this share, is rounding.
 ROUNDINGS, LEAST = 16.0, 1e-4
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the user passed in, as far as a framework has a say in it.
-
-    Attributes:
-        cost: the user's function.
-        params: the nesting of tensors.
-        grads: the claim: a nesting, a callable, True, None for a tape.
-        args: further arguments, data last.
-        options: keyword arguments.
-        paired: whether the cost returns (cost, anything).
-        data: the formats of the data, which arrive as arrays of NumPy; None for what was one.
-    """
-
-    cost: Callable[..., Any]
-    params: Any
-    grads: Any
-    args: tuple[Any, ...]
-    options: Mapping[str, Any]
-    paired: bool
-    data: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Translated:
-    """Functions of NumPy arrays in the place of the user's."""
-
-    cost: Callable[..., Any]
-    grads: Any
-    foreign: Foreign
 
 
 @dataclass(frozen=True)
