@@ -15,12 +15,12 @@ import torch
 from gradproof._adapters.foreign import Flat, Foreign
 from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
-from gradproof._adapters.pytorch.state import Behind, sources
+from gradproof._adapters.pytorch.reaching import Reach
 from gradproof._adapters.pytorch.target import OfFunction, outputs_of
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, refuse, wider
-from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
+from gradproof._adapters.pytorch.state import Behind
+from gradproof._adapters.pytorch.translate import Translated, Wanted, packed, settled
 from gradproof._adapters.randomness import Snapshot
-from gradproof._adapters.randomness import sources as random_sources
 from gradproof._errors import InputError
 from gradproof._tree import Leaf, Structure
 
@@ -45,6 +45,7 @@ class Function:
         reached: which of them reverse mode knows a way to; all where it knows none.
         writes: whether it changes any of its inputs in place.
         behind: what calls leave behind.
+        reach: what it leads to.
         draws: whether it draws random numbers.
     """
 
@@ -56,6 +57,7 @@ class Function:
     reached: tuple[bool, ...]
     writes: bool
     behind: Behind
+    reach: Reach
     draws: bool = False
 
     def returned(self, tensors: Sequence[torch.Tensor]) -> Any:
@@ -70,13 +72,13 @@ class Function:
 
     def random(self) -> Snapshot:
         """The random state that the function can reach, as it is now."""
-        roots = [("function", self.call)]
-        return Snapshot.of([*random_sources(roots), *sources(roots, [t.device for t in self.tensors])])
+        return Snapshot.of(self.reach.sources)
 
 
 def opened(
-    function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any], argnums: Sequence[int] | None
-) -> Function:
+    function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any], argnums: Sequence[int] | None,
+    further: Sequence[tuple[str, Any]] = (),
+) -> Function:  # fmt: skip
     """Finds the tensors that are moved and the outputs.
 
     Args:
@@ -85,6 +87,7 @@ def opened(
         keywords: keyword arguments.
         argnums: positions of the inputs to differentiate; None for tensors that require a gradient, if any does, else
             all floating-point and complex ones.
+        further: name and object of what is called beside it.
 
     Raises:
         InputError: there is nothing to differentiate.
@@ -114,10 +117,14 @@ def opened(
         leaves.append(Leaf(name, moved_array(values[i]), whole.leaves[i].kind))
     tensors = tuple(values[i] for i in chosen)
     structure = replace(whole, leaves=tuple(leaves)).listed()
-    left = behind(Wanted(function, None, None, (inputs, keywords), {}, paired=False))
-    left = left.also(t for t in _tensors((inputs, keywords)) if not any(t is moved for moved in tensors))
+    reach = Reach.of(
+        [("function", function), *further, ("inputs", (inputs, keywords))], [t.device for t in tensors]
+    )  # fmt: skip
+    left = Behind.of(reach.modules).also(
+        t for t in _tensors((inputs, keywords)) if not any(t is moved for moved in tensors)
+    )
     build = _Build(whole, tuple(values), tuple(chosen))
-    return looked_at(Function(function, build, structure, tensors, (), (), writes=False, behind=left))
+    return looked_at(Function(function, build, structure, tensors, (), (), writes=False, behind=left, reach=reach))
 
 
 @dataclass(frozen=True)
@@ -156,11 +163,15 @@ def looked_at(function: Function) -> Function:
     random = function.random()
     # Copies of leaves, as these themselves must not be written to.
     given = [t.detach().clone().requires_grad_().clone() for t in function.tensors]
+    draws = False
     try:
-        with function.behind.protected(function.tensors), function.behind.after_call(), torch.enable_grad():
-            outputs = outputs_of(function.returned(given))
+        with function.behind.protected(function.tensors), torch.enable_grad():
+            with function.behind.after_call():
+                outputs = outputs_of(function.returned(given))
+            draws = bool(random.moved())
+            random.restore()
+            settled = _same_again(function, outputs)
     finally:
-        draws = bool(random.moved())
         random.restore()
     if not outputs:
         raise InputError.of(DOING, "what it returns", "tensors of floating-point or complex numbers", "none of them",
@@ -170,15 +181,24 @@ def looked_at(function: Function) -> Function:
     writes = any(t._version > 0 for t in given) or not all(map(same, given, function.tensors))
     reached = tuple(output.requires_grad for output in outputs)
     return replace(
-        function, outputs=tuple((tuple(o.shape), o.dtype) for o in outputs),
+        function, reach=function.reach if settled else function.reach.again(), outputs=tuple((tuple(o.shape), o.dtype) for o in outputs),
         reached=reached if any(reached) else (True,) * len(outputs), writes=writes, draws=draws,
     )  # fmt: skip
+
+
+def _same_again(function: Function, outputs: Sequence[torch.Tensor]) -> bool:
+    """Whether a second call returns the same; if not, the first may have made what later ones draw from."""
+    with function.behind.after_call():
+        found = outputs_of(function.returned([t.detach().clone().requires_grad_().clone() for t in function.tensors]))
+    return len(found) == len(outputs) and all(
+        a.shape == b.shape and a.dtype == b.dtype and same(a, b) for a, b in zip(found, outputs, strict=True)
+    )
 
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors hold the same numbers, NaN among them."""
     a, b = one.detach(), other.detach()
-    return bool(((a == b) | ((a != a) & (b != b))).all())
+    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
@@ -239,7 +259,8 @@ def of_function(function: Function, chosen: Sequence[torch.Tensor | None], claim
         target, function.tensors, function.structure.names, function.behind,
         lower=any(t.dtype in LOWER for t in function.tensors),
     )  # fmt: skip
-    made = packed(settled(runner, function.structure, wanted), function.structure, wanted, given)
+    known = function.reach.sources
+    made = packed(settled(runner, function.structure, wanted, known), function.structure, wanted, given, known)
     return replace(made, foreign=replace(made.foreign, notes=(*made.foreign.notes, *notes)))
 
 
@@ -378,9 +399,8 @@ def of_twin(
                 f"Output {i} differs by {apart:.1e} from that of its twin, more than the rounding of "
                 f"{str(a.dtype).removeprefix('torch.')}."
             )
-    roots = [("function", function.call), ("twin", twin.call)]
     foreign = Foreign(
-        function.structure, tuple(sources(roots, [t.device for t in function.tensors])),
-        lambda: function.behind.protected(function.tensors), twin=False, notes=tuple(notes), evaluations=2,
+        function.structure, function.reach.sources, lambda: function.behind.protected(function.tensors), twin=False,
+        notes=tuple(notes), evaluations=2, searched=True,
     )  # fmt: skip
     return Translated(cost.cost, None, grads, foreign)
