@@ -37,16 +37,19 @@ def walk(
     for _ in range(depth + 1):
         further: list[tuple[str, Any]] = []
         for name, thing in level:
-            if id(thing) in seen or len(seen) >= most:
+            if id(thing) in seen or len(seen) >= most or _is_plain(thing):
                 continue
             seen.add(id(thing))
-            if thing is None or isinstance(thing, LEADS_NOWHERE):
-                continue
             yield name, thing
             if not stop(thing):
                 with suppress(Exception):  # whatever refuses to be looked at, as a package loaded on demand does
                     further += parts_of(thing, name, known)
         level = further
+
+
+def _is_plain(thing: Any) -> bool:
+    """Whether a thing leads nowhere; most things are of this kind, and are passed over before they are named."""
+    return thing is None or isinstance(thing, LEADS_NOWHERE)
 
 
 def parts_of(thing: Any, name: str, known: dict[type, list[tuple[str, Any]]]) -> Iterator[tuple[str, Any]]:
@@ -57,7 +60,7 @@ def parts_of(thing: Any, name: str, known: dict[type, list[tuple[str, Any]]]) ->
         name: where it was found.
         known: what classes hold, by class, as far as it was looked at in this walk.
     """
-    if thing is None or isinstance(thing, CLOSED):
+    if isinstance(thing, CLOSED):
         return
     wrapped = getattr(thing, "__wrapped__", None)
     if callable(wrapped):
@@ -79,10 +82,10 @@ def parts_of(thing: Any, name: str, known: dict[type, list[tuple[str, Any]]]) ->
             yield name, default
     elif isinstance(thing, dict):
         if len(thing) <= LONGEST:
-            yield from ((f"{name}[{key!r}]", value) for key, value in thing.items())
+            yield from ((f"{name}[{key!r}]", value) for key, value in thing.items() if not _is_plain(value))
     elif isinstance(thing, list | tuple):
         if len(thing) <= LONGEST:
-            yield from ((f"{name}[{i}]", value) for i, value in enumerate(thing))
+            yield from ((f"{name}[{i}]", value) for i, value in enumerate(thing) if not _is_plain(value))
     elif hasattr(thing, "func") and hasattr(thing, "keywords"):  # functools.partial
         yield name, thing.func
         yield name, thing.args
@@ -90,7 +93,7 @@ def parts_of(thing: Any, name: str, known: dict[type, list[tuple[str, Any]]]) ->
     else:
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):
-            yield from ((f"{name}.{key}", value) for key, value in attributes.items())
+            yield from ((f"{name}.{key}", value) for key, value in attributes.items() if not _is_plain(value))
         if type(thing) not in known:
             known[type(thing)] = list(_of_class(type(thing)))
         for key, value in known[type(thing)]:

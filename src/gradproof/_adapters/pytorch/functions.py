@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.pytorch.reaching import Reach
 from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
-from gradproof._adapters.pytorch.reaching import Reach
+from gradproof._adapters.pytorch.state import Behind
 from gradproof._adapters.pytorch.target import OfFunction, outputs_of
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, refuse, wider
-from gradproof._adapters.pytorch.state import Behind
 from gradproof._adapters.pytorch.translate import Translated, Wanted, packed, settled
 from gradproof._adapters.randomness import Snapshot
 from gradproof._errors import InputError
@@ -181,7 +181,8 @@ def looked_at(function: Function) -> Function:
     writes = any(t._version > 0 for t in given) or not all(map(same, given, function.tensors))
     reached = tuple(output.requires_grad for output in outputs)
     return replace(
-        function, reach=function.reach if settled else function.reach.again(), outputs=tuple((tuple(o.shape), o.dtype) for o in outputs),
+        function, reach=function.reach if settled else function.reach.again(),
+        outputs=tuple((tuple(o.shape), o.dtype) for o in outputs),
         reached=reached if any(reached) else (True,) * len(outputs), writes=writes, draws=draws,
     )  # fmt: skip
 
