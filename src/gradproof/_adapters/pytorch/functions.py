@@ -163,21 +163,18 @@ def looked_at(function: Function) -> Function:
     random = function.random()
     # Copies of leaves, as these themselves must not be written to.
     given = [t.detach().clone().requires_grad_().clone() for t in function.tensors]
-    draws = False
     try:
-        with function.behind.protected(function.tensors), torch.enable_grad():
-            with function.behind.after_call():
-                outputs = outputs_of(function.returned(given))
-            draws = bool(random.moved())
-            random.restore()
-            settled = _same_again(function, outputs)
+        with function.behind.protected(function.tensors), function.behind.after_call(), torch.enable_grad():
+            outputs = outputs_of(function.returned(given))
     finally:
+        draws = bool(random.moved())
         random.restore()
     if not outputs:
         raise InputError.of(DOING, "what it returns", "tensors of floating-point or complex numbers", "none of them",
                             "Return what is differentiated.")  # fmt: skip
     for i, output in enumerate(outputs):
         refuse(output, f"output {i}")
+    settled = _same_again(function, outputs, random)
     writes = any(t._version > 0 for t in given) or not all(map(same, given, function.tensors))
     reached = tuple(output.requires_grad for output in outputs)
     return replace(
@@ -187,10 +184,14 @@ def looked_at(function: Function) -> Function:
     )  # fmt: skip
 
 
-def _same_again(function: Function, outputs: Sequence[torch.Tensor]) -> bool:
+def _same_again(function: Function, outputs: Sequence[torch.Tensor], random: Snapshot) -> bool:
     """Whether a second call returns the same; if not, the first may have made what later ones draw from."""
-    with function.behind.after_call():
-        found = outputs_of(function.returned([t.detach().clone().requires_grad_().clone() for t in function.tensors]))
+    given = [t.detach().clone().requires_grad_().clone() for t in function.tensors]
+    try:
+        with function.behind.protected(function.tensors), function.behind.after_call(), torch.enable_grad():
+            found = outputs_of(function.returned(given))
+    finally:
+        random.restore()
     return len(found) == len(outputs) and all(
         a.shape == b.shape and a.dtype == b.dtype and same(a, b) for a, b in zip(found, outputs, strict=True)
     )
@@ -199,7 +200,9 @@ def _same_again(function: Function, outputs: Sequence[torch.Tensor]) -> bool:
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors hold the same numbers, NaN among them."""
     a, b = one.detach(), other.detach()
-    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
+    if a.layout is torch.strided and torch.equal(a, b):  # most often, and far quicker
+        return True
+    return bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
