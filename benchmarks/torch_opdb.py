@@ -84,7 +84,7 @@ class Seen:
         fast: the same of fast mode.
         verdict: gradproof's; "crash: ..." where it raised.
         detail: the tensors that are not correct, with their reasons.
-        seconds: of slow, fast and gradproof.
+        seconds: of the processor, for slow, fast and gradproof.
         planted: for each planted error, what slow, fast and gradproof said.
         evaluations: cost evaluations of gradproof.
     """
@@ -115,15 +115,15 @@ def samples(item: Item) -> Iterator[Sample]:
 
 
 def accepted(function: Callable[..., Any], inputs: Sequence[torch.Tensor], *, fast: bool) -> tuple[bool | None, float]:
-    """Whether gradcheck accepts a function, and its seconds."""
-    start = time.perf_counter()
+    """Whether gradcheck accepts a function, and its seconds of the processor."""
+    start = time.process_time()
     try:
         verdict: bool | None = bool(torch.autograd.gradcheck(function, tuple(inputs), fast_mode=fast))
     except GradcheckError:
         verdict = False
     except Exception:
         verdict = None
-    return verdict, time.perf_counter() - start
+    return verdict, time.process_time() - start
 
 
 def spoiling(plant: str) -> Any:
@@ -179,10 +179,10 @@ def planted(sample: Sample, plant: str) -> Callable[..., Any] | None:
 
 
 def judged(function: Callable[..., Any], inputs: Sequence[torch.Tensor], seed: int) -> tuple[Any, float]:
-    """Gradproof's report and seconds."""
-    start = time.perf_counter()
+    """Gradproof's report and its seconds of the processor."""
+    start = time.process_time()
     report = gp.check_function(function, *inputs, seed=seed)
-    return report, time.perf_counter() - start
+    return report, time.process_time() - start
 
 
 def check_op(item: Item) -> list[Seen]:

@@ -386,9 +386,10 @@ def open_session(call: Call) -> Session:
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
     theta = np.concatenate(parts) if parts else np.empty(0)
     keep_memory(theta.nbytes)
-    found = sources([("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})])
-    if call.foreign is not None:
-        found = [*found, *call.foreign.sources]
+    found = [] if call.foreign is None else [*call.foreign.sources]
+    if call.foreign is None or not call.foreign.searched:
+        roots = [("cost", call.cost), ("grads", call.grads), ("args", call.args), ("options", call.options or {})]
+        found = [*sources(roots), *found]
     computed = call.grads is True or callable(call.grads)
     given = None if computed else within(read_claims(call.grads, structure, tensors), caller)
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)

@@ -38,21 +38,26 @@ def sources(roots: Iterable[tuple[str, Any]]) -> list[Source]:
     Args:
         roots: name and object of what to search, such as ("cost", cost).
     """
-    found = [
+    return [*global_sources(), *_search(roots)]
+
+
+def global_sources() -> list[Source]:
+    """The sources that every function can reach."""
+    return [
         Source("NumPy's global random state", np.random.get_state, np.random.set_state),
         Source("Python's random module", random.getstate, random.setstate),
     ]
-    return found + list(_search(roots))
 
 
 def _search(roots: Iterable[tuple[str, Any]]) -> Iterator[Source]:
     for name, thing in walk(roots, DEPTH, MOST, stop=lambda thing: isinstance(thing, _SOURCES)):
-        source = _source(thing, name)
+        source = source_of(thing, name)
         if source is not None:
             yield source
 
 
-def _source(thing: Any, name: str) -> Source | None:
+def source_of(thing: Any, name: str) -> Source | None:
+    """A thing as a source of random numbers; None where it is none."""
     if not isinstance(thing, _SOURCES):
         return None
     if isinstance(thing, np.random.Generator):

@@ -14,15 +14,16 @@ import numpy as np
 
 #: Containers longer than this are data, not places where an object is kept.
 LONGEST = 64
-#: What is not looked into, and what a class holds that leads nowhere.
-CLOSED = (types.ModuleType, type, np.ndarray, str, bytes, int, float)
+#: What is passed over, what is not looked into, and what a class holds that leads nowhere.
+LEADS_NOWHERE = (types.ModuleType, type, str, bytes, int, float)
+CLOSED = (*LEADS_NOWHERE, np.ndarray)
 PLAIN = (type, types.ModuleType, str, bytes, int, float, tuple, list, dict, type(None))
 
 
 def walk(
     roots: Iterable[tuple[str, Any]], depth: int, most: int, stop: Callable[[Any], bool]
 ) -> Iterator[tuple[str, Any]]:
-    """Everything in reach under the name of where it was found, nearest first.
+    """Everything in reach but plain values, under the name of where it was found, nearest first.
 
     Args:
         roots: name and object of where to start, such as ("cost", cost).
@@ -31,22 +32,36 @@ def walk(
         stop: says of a thing that the walk does not go into it.
     """
     seen: set[int] = set()
+    known: dict[type, list[tuple[str, Any]]] = {}
     level = list(roots)
     for _ in range(depth + 1):
         further: list[tuple[str, Any]] = []
         for name, thing in level:
-            if id(thing) in seen or len(seen) >= most:
+            if id(thing) in seen or len(seen) >= most or _is_plain(thing):
                 continue
             seen.add(id(thing))
             yield name, thing
             if not stop(thing):
                 with suppress(Exception):  # whatever refuses to be looked at, as a package loaded on demand does
-                    further += parts_of(thing, name)
+                    further += parts_of(thing, name, known)
         level = further
 
 
-def parts_of(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """What one object holds: of a function its closure, defaults and the globals it names; of others, their parts."""
+def _is_plain(thing: Any) -> bool:
+    """Whether a thing leads nowhere; most things are of this kind, and are passed over before they are named."""
+    return thing is None or isinstance(thing, LEADS_NOWHERE)
+
+
+def parts_of(thing: Any, name: str, known: dict[type, list[tuple[str, Any]]]) -> Iterator[tuple[str, Any]]:
+    """What one object holds: of a function its closure, defaults and the globals it names; of others, their parts.
+
+    Args:
+        thing: the object.
+        name: where it was found.
+        known: what classes hold, by class, as far as it was looked at in this walk.
+    """
+    if isinstance(thing, CLOSED):
+        return
     wrapped = getattr(thing, "__wrapped__", None)
     if callable(wrapped):
         yield name, wrapped
@@ -67,25 +82,34 @@ def parts_of(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield name, default
     elif isinstance(thing, dict):
         if len(thing) <= LONGEST:
-            yield from ((f"{name}[{key!r}]", value) for key, value in thing.items())
+            yield from ((f"{name}[{key!r}]", value) for key, value in thing.items() if not _is_plain(value))
     elif isinstance(thing, list | tuple):
         if len(thing) <= LONGEST:
-            yield from ((f"{name}[{i}]", value) for i, value in enumerate(thing))
+            yield from ((f"{name}[{i}]", value) for i, value in enumerate(thing) if not _is_plain(value))
     elif hasattr(thing, "func") and hasattr(thing, "keywords"):  # functools.partial
         yield name, thing.func
         yield name, thing.args
         yield name, thing.keywords
-    elif not isinstance(thing, CLOSED):
+    else:
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):
-            yield from ((f"{name}.{key}", value) for key, value in attributes.items())
-        for cls in type(thing).__mro__[:-1]:
-            for key, value in vars(cls).items():
-                if isinstance(value, types.MemberDescriptorType):  # a slot
-                    if hasattr(thing, key):
-                        yield f"{name}.{key}", getattr(thing, key)
-                elif key == "__call__" or not (hasattr(type(value), "__get__") or isinstance(value, PLAIN)):
-                    yield f"{name}.{key}", value
+            yield from ((f"{name}.{key}", value) for key, value in attributes.items() if not _is_plain(value))
+        if type(thing) not in known:
+            known[type(thing)] = list(_of_class(type(thing)))
+        for key, value in known[type(thing)]:
+            if not isinstance(value, types.MemberDescriptorType):
+                yield f"{name}.{key}", value
+            elif hasattr(thing, key):
+                yield f"{name}.{key}", getattr(thing, key)
+
+
+def _of_class(kind: type) -> Iterator[tuple[str, Any]]:
+    """What a class holds that leads somewhere: slots, how it is called, and what is no method and no plain value."""
+    for cls in kind.__mro__[:-1]:
+        for key, value in vars(cls).items():
+            slot = isinstance(value, types.MemberDescriptorType)
+            if slot or key == "__call__" or not (hasattr(type(value), "__get__") or isinstance(value, PLAIN)):
+                yield key, value
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

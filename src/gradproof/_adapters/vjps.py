@@ -358,7 +358,8 @@ class ArrayPass:
             array = np.array(value).astype(slot.format)
             domain = self.subject.domains[i] if self.subject.domains else None
             array = array if domain is None else domain.clipped(array)
-            found.append(laid(array, asked.inputs[1]) if asked.inputs is not None and asked.inputs[0] == i else array)
+            odd = asked.inputs is not None and i in asked.inputs[0]
+            found.append(laid(array, asked.inputs[1]) if asked.inputs is not None and odd else array)
         return found
 
     def _forward(self, values: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[str]]:

@@ -89,14 +89,14 @@ class Asked:
     Attributes:
         cotangents: one an output.
         layout: how the cotangents lie in memory; None for the usual order.
-        inputs: how an input lies in memory, if not in the user's way: its number and the layout.
+        inputs: how inputs lie in memory, if not in the user's way: their numbers and the layout.
         needed: the inputs that a gradient is asked for; None for all.
         values: other numbers for the inputs.
     """
 
     cotangents: Cotangents
     layout: Layout | None = None
-    inputs: tuple[int, Layout] | None = None
+    inputs: tuple[tuple[int, ...], Layout] | None = None
     needed: tuple[int, ...] | None = None
     values: tuple[NDArray[Any], ...] | None = None
 

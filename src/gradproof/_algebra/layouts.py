@@ -1,6 +1,7 @@
 """``layout``: the same numbers in another order in memory give the same gradient."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def of_cotangents(trial: Trial) -> Iterator[Finding]:
             u if u is None or not _fits(layout, slot) else layout.values(u)
             for u, slot in zip(trial.cotangents[0], trial.backward.outputs, strict=True)
         )
-        expected = attempt(trial.backward.gradients, Asked(laid))
+        expected = attempt(trial.backward.gradients, Asked(laid)) if layout.repeats else trial.plain
         if isinstance(expected, Exception):
             return  # linearity has said so
         found = attempt(trial.backward.gradients, Asked(laid, layout=layout))
@@ -60,11 +61,12 @@ def of_inputs(trial: Trial) -> Iterator[Finding]:
     """Inputs that lie in memory in another order."""
     if not trial.backward.laid_out or trial.backward.draws:
         return
+    indifferent = [layout for layout in Layout if not layout.repeats and _indifferent(trial, layout)]
     for number, slot in enumerate(trial.backward.inputs):
         gaps: dict[int, Gap] = {}
         words, forward = [], []
         for layout in Layout:
-            if not _fits(layout, slot):
+            if not _fits(layout, slot) or layout in indifferent:
                 continue
             found = _against(trial, number, layout, trial.backward.values)
             if found and not layout.repeats:  # which of several equal elements is taken may be left to chance
@@ -93,23 +95,38 @@ def of_inputs(trial: Trial) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _indifferent(trial: Trial, layout: Layout) -> bool:
+    """Whether all inputs together can lie so, and nothing changes: then none of them has to be tried alone."""
+    numbers = tuple(i for i, slot in enumerate(trial.backward.inputs) if _fits(layout, slot))
+    if len(numbers) < 2:
+        return False
+    found = attempt(trial.backward.gradients, Asked(trial.cotangents[0], inputs=(numbers, layout)))
+    if isinstance(found, Exception):
+        return False
+    rounding = trial.rounding
+    return _alike(trial, trial.plain, found, rounding) and not trial.gaps(found.gradients, trial.plain.gradients)
+
+
 def _against(
     trial: Trial, number: int, layout: Layout, values: tuple[NDArray[Any], ...]
 ) -> tuple[dict[int, Gap], bool] | None:
     """Gaps between an input in the usual order and in another, and whether the outputs differ; None for neither."""
     given = tuple(layout.values(v) if i == number else v for i, v in enumerate(values))
-    usual = attempt(trial.backward.gradients, Asked(trial.cotangents[0], values=given))
-    laid = attempt(trial.backward.gradients, Asked(trial.cotangents[0], values=given, inputs=(number, layout)))
+    asked = Asked(trial.cotangents[0], values=given)
+    here = not layout.repeats and values is trial.backward.values
+    usual = trial.plain if here else attempt(trial.backward.gradients, asked)
+    laid = attempt(trial.backward.gradients, replace(asked, inputs=((number,), layout)))
     if any(isinstance(part, Exception) for part in (usual, laid)):
         return None  # a function may ask for contiguous inputs, and says so by refusing others
-    rounding = Rounding(trial.backward, Asked(trial.cotangents[0], values=given), usual, singly=layout.repeats)
+    rounding = Rounding(trial.backward, asked, usual, singly=layout.repeats)  # measured where something differs
+    alike = _alike(trial, usual, laid, rounding)
+    theirs, mine = (_shared(part, number, layout) for part in (usual, laid))
+    gaps = trial.gaps(mine, theirs, there=rounding) if alike else {}
+    if alike and not gaps:
+        return None
     if layout.repeats and rounding.hides(max(trial.tolerance.values())):
         return None  # equal rows make many a function singular
-    if not _alike(trial, usual, laid, rounding):
-        return {}, True
-    theirs, mine = (_shared(part, number, layout) for part in (usual, laid))
-    gaps = trial.gaps(mine, theirs, there=rounding)
-    return (gaps, False) if gaps else None
+    return gaps, not alike
 
 
 def _shared(answer: Answer, number: int, layout: Layout) -> list[NDArray[Any] | None]:

@@ -42,7 +42,8 @@ def linear(trial: Trial) -> Iterator[Finding]:
     left = trial.gaps(zero, nothing, beside=plain)
     gaps = {i: gap for i, gap in {**added, **doubled, **left}.items() if i not in not_finite}
     gaps = {i: gap for i, gap in gaps.items() if gap.off > CLEARLY or trial.names[i] in trial.right}
-    yield from _told(trial, passes, gaps)
+    if gaps:
+        yield from _told(trial, passes, gaps)
 
 
 def _told(trial: Trial, passes: dict[str, Answer], gaps: dict[int, Gap]) -> Iterator[Finding]:

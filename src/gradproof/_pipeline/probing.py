@@ -40,6 +40,9 @@ CANCELLED = 32.0
 #: they differ at this one; the differences are one mistake where the cosine between them is above this.
 NEIGHBOURS, NEARBY, SAME_MISTAKE = 3, 1e-3, 0.9
 
+#: Claims smaller than this share of their tensor's root mean square weigh no more than it, element by element.
+LEAST_WEIGHED = 1e-3
+
 #: Why a gradient cannot be judged that was computed before the randomness was frozen.
 OTHER_NUMBERS = "the claimed gradient was computed under other random numbers; pass a function as grads"
 
@@ -146,7 +149,10 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
             work.notes.append(f"Kinks or rounding hide {names} in float64; judged in extended precision (longdouble).")
             places |= {i: finer.place for i in settlement.finest_used if finer.place is not None}
         _beside(work, place, outcomes, remarks, places)
-        sound = [i for i, o in outcomes.items() if o.status == "correct" and _is_fine(place, i)]
+        sound = [
+            i for i, o in outcomes.items()
+            if o.status == "correct" and _is_fine(place, i) and not _needs_no_second_look(work, place, i, o)
+        ]  # fmt: skip
         for i, outcome in equalised(judge, place.claimed, sound).items():
             outcomes[i] = replace(outcomes[i], status="wrong", low=0.0)
             remarks[i] = (
@@ -183,6 +189,21 @@ def _is_fine(place: Place0, i: int) -> bool:
     """Whether a claim has enough digits for its small elements to be judged."""
     claimed = place.claimed[i]
     return claimed.roundoff < 1e-15 and claimed.stats.claim > 0.0
+
+
+def _needs_no_second_look(work: Work, place: Place0, i: int, outcome: Outcome) -> bool:
+    """Whether the bound on a whole tensor leaves no room for what is looked for in single elements.
+
+    That is the root mean square of the elements' own relative mismatches, of which none is divided by less than the
+    smallest claim: it is at most the norm of the mismatch over sqrt(n) times that. Claims that were judged as zeros are
+    rounding, whose elements have no digits to be off by.
+    """
+    if outcome.absolute:
+        return True
+    claimed, name = place.claimed[i], work.session.tensors[i].name
+    smallest = float(np.min(np.abs(place.claims.values[name]), initial=math.inf))
+    unit = math.sqrt(claimed.stats.moving) * max(smallest, LEAST_WEIGHED * claimed.stats.claim_rms)
+    return outcome.high * claimed.stats.claim <= claimed.aim.tolerance * unit
 
 
 class _Finer:

@@ -93,7 +93,9 @@ class Graph:
         """Two backward passes through one forward pass."""
         with self._still():
             made = self._forward(asked)
-            return self._backward(made, asked, retain=True), self._backward(made, asked, retain=True)
+            first = self._backward(made, asked, retain=True)
+            self.random.restore()
+            return first, self._backward(made, asked, retain=True)
 
     def interleaved(self, asked: Asked, other: Asked) -> Answer:
         """The first backward pass, made after another forward and backward pass."""
@@ -102,6 +104,7 @@ class Graph:
             self.random.restore()
             theirs = self._forward(other)
             self._backward(theirs, other, retain=False)
+            self.random.restore()
             return self._backward(mine, asked, retain=False)
 
     def returned(self, asked: Asked) -> Sequence[Returned]:
@@ -124,8 +127,10 @@ class Graph:
 
     @contextmanager
     def _still(self) -> Iterator[None]:
-        """The same random numbers and the same state of modules for every call, with a graph."""
-        self.random.restore()
+        """The same random numbers and the same state of modules for every call, with a graph.
+
+        Every call leaves the random state as it has found it, so that it need not be put back before as well.
+        """
         try:
             with self.behind.after_call(), torch.enable_grad():
                 yield
@@ -137,7 +142,7 @@ class Graph:
         for i, like in enumerate(self.function.tensors):
             values = self.values[i] if asked.values is None else asked.values[i]
             leaf = tensor_of(np.array(values), like).to(device=like.device, dtype=like.dtype)
-            if asked.inputs is not None and asked.inputs[0] == i:
+            if asked.inputs is not None and i in asked.inputs[0]:
                 leaf = laid(leaf, asked.inputs[1])
             needed = self.vjp is None and (asked.needed is None or i in asked.needed)
             leaves.append(leaf.detach().requires_grad_(needed))
@@ -168,7 +173,8 @@ class Graph:
         kept = {name: tensor.detach().clone() for name, tensor in {**watched, **saved}.items()}
         # Each backward pass sees the same random numbers, so that two can be compared; that they are no others than
         # those of the forward pass is for the check itself to see.
-        self.random.restore()
+        if self.function.draws:
+            self.random.restore()
         if self.vjp is not None:
             found = self._claimed(made, asked)
         else:

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from gradproof._adapters.foreign import Flat, Foreign
+from gradproof._adapters.pytorch.reaching import Reach
 from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
 from gradproof._adapters.pytorch.runner import Runner, as_arrays
-from gradproof._adapters.pytorch.state import Behind, sources
+from gradproof._adapters.pytorch.state import Behind
 from gradproof._adapters.pytorch.target import OfFunction, outputs_of
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, refuse, wider
-from gradproof._adapters.pytorch.translate import Translated, Wanted, behind, packed, settled
+from gradproof._adapters.pytorch.translate import Translated, Wanted, packed, settled
 from gradproof._adapters.randomness import Snapshot
-from gradproof._adapters.randomness import sources as random_sources
 from gradproof._adapters.twins import notes_on
 from gradproof._errors import InputError
 from gradproof._tree import Leaf, Structure
@@ -44,6 +44,7 @@ class Function:
         reached: which of them reverse mode knows a way to; all where it knows none.
         writes: whether it changes any of its inputs in place.
         behind: what calls leave behind.
+        reach: what it leads to.
         draws: whether it draws random numbers.
     """
 
@@ -55,6 +56,7 @@ class Function:
     reached: tuple[bool, ...]
     writes: bool
     behind: Behind
+    reach: Reach
     draws: bool = False
 
     def returned(self, tensors: Sequence[torch.Tensor]) -> Any:
@@ -69,13 +71,13 @@ class Function:
 
     def random(self) -> Snapshot:
         """The random state that the function can reach, as it is now."""
-        roots = [("function", self.call)]
-        return Snapshot.of([*random_sources(roots), *sources(roots, [t.device for t in self.tensors])])
+        return Snapshot.of(self.reach.sources)
 
 
 def opened(
-    function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any], argnums: Sequence[int] | None
-) -> Function:
+    function: Callable[..., Any], inputs: Sequence[Any], keywords: Mapping[str, Any], argnums: Sequence[int] | None,
+    further: Sequence[tuple[str, Any]] = (),
+) -> Function:  # fmt: skip
     """Finds the tensors that are moved and the outputs.
 
     Args:
@@ -84,6 +86,7 @@ def opened(
         keywords: keyword arguments.
         argnums: positions of the inputs to differentiate; None for tensors that require a gradient, if any does, else
             all floating-point and complex ones.
+        further: name and object of what is called beside it.
 
     Raises:
         InputError: there is nothing to differentiate.
@@ -113,10 +116,14 @@ def opened(
         leaves.append(Leaf(name, moved_array(values[i]), whole.leaves[i].kind))
     tensors = tuple(values[i] for i in chosen)
     structure = replace(whole, leaves=tuple(leaves)).listed()
-    left = behind(Wanted(function, None, None, (inputs, keywords), {}, paired=False))
-    left = left.also(t for t in _tensors((inputs, keywords)) if not any(t is moved for moved in tensors))
+    reach = Reach.of(
+        [("function", function), *further, ("inputs", (inputs, keywords))], [t.device for t in tensors]
+    )  # fmt: skip
+    left = Behind.of(reach.modules).also(
+        t for t in _tensors((inputs, keywords)) if not any(t is moved for moved in tensors)
+    )
     build = _Build(whole, tuple(values), tuple(chosen))
-    return looked_at(Function(function, build, structure, tensors, (), (), writes=False, behind=left))
+    return looked_at(Function(function, build, structure, tensors, (), (), writes=False, behind=left, reach=reach))
 
 
 @dataclass(frozen=True)
@@ -166,17 +173,34 @@ def looked_at(function: Function) -> Function:
                             "Return what is differentiated.")  # fmt: skip
     for i, output in enumerate(outputs):
         refuse(output, f"output {i}")
+    settled = _same_again(function, outputs, random)
     writes = any(t._version > 0 for t in given) or not all(map(same, given, function.tensors))
     reached = tuple(output.requires_grad for output in outputs)
     return replace(
-        function, outputs=tuple((tuple(o.shape), o.dtype) for o in outputs),
+        function, reach=function.reach if settled else function.reach.again(),
+        outputs=tuple((tuple(o.shape), o.dtype) for o in outputs),
         reached=reached if any(reached) else (True,) * len(outputs), writes=writes, draws=draws,
     )  # fmt: skip
+
+
+def _same_again(function: Function, outputs: Sequence[torch.Tensor], random: Snapshot) -> bool:
+    """Whether a second call returns the same; if not, the first may have made what later ones draw from."""
+    given = [t.detach().clone().requires_grad_().clone() for t in function.tensors]
+    try:
+        with function.behind.protected(function.tensors), function.behind.after_call(), torch.enable_grad():
+            found = outputs_of(function.returned(given))
+    finally:
+        random.restore()
+    return len(found) == len(outputs) and all(
+        a.shape == b.shape and a.dtype == b.dtype and same(a, b) for a, b in zip(found, outputs, strict=True)
+    )
 
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors hold the same numbers, NaN among them."""
     a, b = one.detach(), other.detach()
+    if a.layout is torch.strided and torch.equal(a, b):  # most often, and far quicker
+        return True
     return bool(((a == b) | ((a != a) & (b != b))).all())
 
 
@@ -238,7 +262,8 @@ def of_function(function: Function, chosen: Sequence[torch.Tensor | None], claim
         target, function.tensors, function.structure.names, function.behind,
         lower=any(t.dtype in LOWER for t in function.tensors),
     )  # fmt: skip
-    made = packed(settled(runner, function.structure, wanted), function.structure, wanted, given)
+    known = function.reach.sources
+    made = packed(settled(runner, function.structure, wanted, known), function.structure, wanted, given, known)
     return replace(made, foreign=replace(made.foreign, notes=(*made.foreign.notes, *notes)))
 
 
@@ -373,9 +398,9 @@ def of_twin(
         (float((a.to(b.dtype) - b).norm() / b.norm().clamp_min(1e-300)), str(a.dtype).removeprefix("torch."))
         for a, b in zip(mine, theirs, strict=True)
     )
-    roots = [("function", function.call), ("twin", twin.call)]
+    found = {source.name: source for source in (*function.reach.sources, *twin.reach.sources)}
     foreign = Foreign(
-        function.structure, tuple(sources(roots, [t.device for t in function.tensors])),
-        lambda: function.behind.protected(function.tensors), twin=False, notes=tuple(notes), evaluations=2,
+        function.structure, tuple(found.values()), lambda: function.behind.protected(function.tensors), twin=False,
+        notes=tuple(notes), evaluations=2, searched=True,
     )  # fmt: skip
     return Translated(cost.cost, None, grads, foreign)

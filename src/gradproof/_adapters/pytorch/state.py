@@ -129,20 +129,26 @@ def _ends(thing: Any) -> bool:
 
 def sources(roots: Iterable[tuple[str, Any]], devices: Iterable[torch.device] = (), depth: int = 5) -> list[Source]:
     """PyTorch's random state: the processor's, that of devices in use, and generators in reach."""
-    found = [Source("PyTorch's random state", lambda: torch.get_rng_state().numpy(), _set_state)]
+    found = [of_processor()]
     for device in {str(d): d for d in devices if d.type == "cuda"}.values():
-        found.append(_of_device(device))
+        found.append(of_device(device))
     for name, thing in walk(roots, depth, MOST, stop=_ends):
         if isinstance(thing, torch.Generator):
-            found.append(_of_generator(name, thing))
+            found.append(of_generator(name, thing))
     return found
+
+
+def of_processor() -> Source:
+    """PyTorch's global random state."""
+    return Source("PyTorch's random state", lambda: torch.get_rng_state().numpy(), _set_state)
 
 
 def _set_state(state: Any) -> None:
     torch.set_rng_state(torch.from_numpy(state))
 
 
-def _of_generator(name: str, generator: torch.Generator) -> Source:
+def of_generator(name: str, generator: torch.Generator) -> Source:
+    """The state of a generator of the user's."""
     return Source(
         name,
         lambda: generator.get_state().numpy(),
@@ -150,7 +156,8 @@ def _of_generator(name: str, generator: torch.Generator) -> Source:
     )
 
 
-def _of_device(device: torch.device) -> Source:
+def of_device(device: torch.device) -> Source:
+    """The random state of a graphics card."""
     return Source(
         f"the random state of {device}",
         lambda: torch.cuda.get_rng_state(device).numpy(),

@@ -88,7 +88,8 @@ def tensor_subject(
     Raises:
         InputError: it cannot be checked.
     """
-    found = functions.opened(function, inputs, keywords, argnums)
+    further = [(name, given) for name, given in (("vjp", vjp), ("twin", twin)) if given is not None]
+    found = functions.opened(function, inputs, keywords, argnums, further)
     claim = None if vjp is None else functions.own(vjp, found)
     return TensorSubject(found, claim, None if twin is None else _twin(twin, found), seed)
 

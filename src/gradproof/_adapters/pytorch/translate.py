@@ -22,7 +22,7 @@ from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, pla
 from gradproof._adapters.pytorch.state import Behind, modules_in, sources
 from gradproof._adapters.pytorch.target import Plain, Target
 from gradproof._adapters.pytorch.tensors import LOWER, array_of, is_moved, moved_array, refuse
-from gradproof._adapters.randomness import Snapshot
+from gradproof._adapters.randomness import Snapshot, Source
 from gradproof._adapters.randomness import sources as random_sources
 from gradproof._adapters.user import takes_parameters
 from gradproof._errors import InputError
@@ -136,10 +136,21 @@ class Settled:
     evaluations: int
 
 
-def settled(runner: Runner, structure: Structure, wanted: Wanted) -> Settled:
-    """Finds out in which precision the target can be evaluated; leaves everything as it was."""
-    roots = [("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]
-    random = Snapshot.of([*random_sources(roots), *sources(roots, [t.device for t in runner.likes])])
+def settled(
+    runner: Runner, structure: Structure, wanted: Wanted, known: Sequence[Source] | None = None
+) -> Settled:  # fmt: skip
+    """Finds out in which precision the target can be evaluated; leaves everything as it was.
+
+    Args:
+        runner: evaluates the target.
+        structure: the tensors under their names.
+        wanted: what the user passed in.
+        known: all random state in reach, where it was looked for.
+    """
+    if known is None:
+        roots = [("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]
+        known = [*random_sources(roots), *sources(roots, [t.device for t in runner.likes])]
+    random = Snapshot.of(known)
     with runner.behind.protected(runner.likes):
         try:
             return _settled(runner, structure, wanted, random)
@@ -205,7 +216,9 @@ def _graphed(runner: Runner, arrays: Sequence[Any], wanted: Wanted, mode: Wideni
         return _Own(runner, float("nan"))  # what is no number is met, and refused, where costs are evaluated
 
 
-def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target | None) -> Translated:
+def packed(
+    found: Settled, structure: Structure, wanted: Wanted, claim: Target | None, known: Sequence[Source] | None = None
+) -> Translated:  # fmt: skip
     """Functions of NumPy arrays with what the engine has to know of PyTorch."""
     runner = found.runner
     cost, grads = runner.cost, wanted.grads
@@ -220,12 +233,12 @@ def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target |
     else:
         grads = claims_of(grads)
     roots = [("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]
-    devices = [t.device for t in runner.likes]
+    reached = sources(roots, [t.device for t in runner.likes]) if known is None else known
     foreign = Foreign(
-        structure.listed(), tuple(sources(roots, devices)), lambda: runner.behind.protected(runner.likes),
+        structure.listed(), tuple(reached), lambda: runner.behind.protected(runner.likes),
         callable(grads), found.native, found.twin, found.notes, found.draws, found.evaluations,
         traced=wanted.grads is None, replayed=runner.replayed if wanted.grads is None and found.draws else None,
-        floating=floating_errors, user=wanted.cost, moves=partial(_moves, runner.likes),
+        floating=floating_errors, user=wanted.cost, moves=partial(_moves, runner.likes), searched=known is not None,
     )  # fmt: skip
     return Translated(cost, wanted.params, grads, foreign, wanted.args)
 

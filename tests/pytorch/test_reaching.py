@@ -1,0 +1,88 @@
+"""What a function of tensors leads to is found once, and again where a first call has made something of it."""
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+import gradproof as gp
+from gradproof._adapters import reach
+from gradproof._adapters.pytorch import reaching
+
+
+class Lazy:
+    """Noise from a generator that the first call makes."""
+
+    def __init__(self) -> None:
+        self.generator: torch.Generator | None = None
+
+    def __call__(self, x: Any) -> Any:
+        """The input times random numbers, the same for every part of one call."""
+        if self.generator is None:
+            self.generator = torch.Generator().manual_seed(3)
+        return x.sin() * torch.rand(x.shape, generator=self.generator, dtype=x.dtype)
+
+
+def test_a_generator_that_the_first_call_makes_stands_still() -> None:
+    noisy = Lazy()
+    report = gp.check_function(noisy, torch.linspace(0.1, 1.0, 5, dtype=torch.float64))
+    assert report.verdict == "correct", str(report)
+
+
+@pytest.mark.parametrize(("noisy", "walks"), [(False, 1), (True, 2)])
+def test_walks(noisy: bool, walks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counted(*args: Any, **keywords: Any) -> Any:
+        made.append(args)
+        return reach.walk(*args, **keywords)
+
+    monkeypatch.setattr(reaching, "walk", counted)
+    function = Lazy() if noisy else torch.sin
+    gp.check_function(function, torch.linspace(0.1, 1.0, 5, dtype=torch.float64))
+    assert len(made) == walks
+
+
+class Misread(torch.autograd.Function):
+    """A product whose backward pass reads one factor as if it were contiguous."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, y: Any) -> Any:
+        ctx.save_for_backward(x, y)
+        return x * y
+
+    @staticmethod
+    def backward(ctx: Any, v: Any) -> Any:
+        x, y = ctx.saved_tensors
+        return v * y, v * torch.as_strided(x, x.shape, x.contiguous().stride(), x.storage_offset())
+
+
+def test_inputs_that_are_laid_out_together_hide_none() -> None:
+    x, y = (torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(k)) for k in (1, 2))
+    report = gp.check_function(Misread.apply, x.requires_grad_(), y.requires_grad_())
+    assert [(f.cause, f.tensors) for f in report.findings if f.severity == "error"] == [("layout", ("inputs[1]",))]
+    sound = gp.check_function(torch.mul, x, y)
+    assert sound.verdict == "correct"
+    assert not sound.findings
+
+
+def test_a_single_element_of_a_wide_gradient_is_found() -> None:
+    class Slipped(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            d = 3 * v * x**2
+            d[0] *= 1.001  # next to nothing beside the rest
+            return d
+
+    x = torch.tensor([0.03, 1.0, 1.2, 0.9], dtype=torch.float64, requires_grad=True)
+    report = gp.check_function(Slipped.apply, x)
+    assert report.verdict == "wrong", str(report)
