@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof._diagnosis.case import Case, Explanation
+from gradproof._diagnosis.saying import gradient_of
 
 #: What the conjugate of the claim is multiplied by: what the claim then is, what to do, and the same in a few words.
 CONVENTIONS = {
@@ -25,15 +26,16 @@ CONVENTIONS = {
 
 
 def explain(case: Case) -> Sequence[Explanation]:
-    """Explanations by a conjugate."""
-    found = []
-    for s in case.open:
-        if not s.tensor.complex or not s.clear or not np.any(s.claim.imag):
-            continue
-        for factor, (words, fix, detail) in CONVENTIONS.items():
-            repaired = factor * s.claim.conj()
-            if s.leaves_nothing(repaired):
-                message = f"The gradient of {s.name} is {words}."
-                found.append(Explanation("conjugate", (s.index,), message, fix, {s.index: repaired}, detail, 0.9))
-                break
+    """Explanations by a conjugate, one for all tensors with the same convention."""
+    found, left = [], [s for s in case.open if s.tensor.complex and s.clear and np.any(s.claim.imag)]
+    for factor, (words, fix, detail) in CONVENTIONS.items():
+        mended = {s.index: factor * s.claim.conj() for s in left}
+        repairs = {s.index: mended[s.index] for s in left if s.leaves_nothing(mended[s.index])}
+        left = [s for s in left if s.index not in repairs]
+        if repairs:
+            count, names = len(repairs), case.names(tuple(repairs))
+            message = (
+                f"{gradient_of(names, count)} {words if count == 1 else words.replace('it should', 'they should')}."
+            )
+            found.append(Explanation("conjugate", tuple(repairs), message, fix, repairs, detail, 0.9))
     return found
