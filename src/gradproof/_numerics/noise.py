@@ -31,6 +31,11 @@ WIDEN, WIDEST, WIDEST_COARSE = 30.0, 1e-3, 0.1
 NARROW, ATTEMPTS = 1e-2, 8
 #: A second look this much closer tells noise (stays) from a kink or curvature (falls).
 CLOSER = 1e-2
+#: A third look this much further off, and how much more a kink or curvature shows there at least. Parameters that are
+#: rounded on the way, to single precision as a rule, stand still closer in, and are noise from their spacing outwards.
+FURTHER, GROWS = 30.0, 15.0
+#: Noise on the sides of a jump, in units of it, that is many jumps rather than one.
+UNSTEADY = 0.05
 #: A value grid this many units in the last place apart is the cost's own grid, not chance.
 COARSE = 16
 #: Trailing zero bits of a value that betray lower precision inside.
@@ -160,18 +165,40 @@ def pilot(
     if gap > 100.0 * side_noise and gap > 0.2 * max(look.level[3:6]):
         close = Pilot(*line(_steps(spacing * CLOSER)))
         if close.finite and _jump(close.residual, floor)[0] > 0.5 * gap:
-            return found | {"jump": True, "sigma": side_noise}
+            wide = Pilot(*line(_steps(spacing * FURTHER)))
+            if not (wide.finite and cost and _jump(wide.residual, floor)[1] > UNSTEADY * gap):
+                return found | {"jump": True, "sigma": side_noise}
+            # One jump leaves the sides as they are; where there are jumps on them too, numbers are rounded on the way.
+            return found | _rounded(max(_sigma(look.level)[0], _sigma(wide.level)[0]), epsilon, cost, grain)
     sigma, bent = _sigma(look.level)
     if sigma > 50.0 * floor and not quantised:
         close = Pilot(*line(_steps(spacing * CLOSER)))
         if close.finite and close.distinct >= DISTINCT:
             closer, _ = _sigma(close.level)
-            if sigma > 30.0 * closer:  # a kink falls with the spacing, true noise does not
-                sigma, bent = closer, True
+            # A kink falls with the spacing, true noise does not; nor does it grow with it.
+            if sigma > 30.0 * closer:
+                if _grows(line, spacing * FURTHER, sigma):
+                    sigma, bent = closer, True
+                elif cost:
+                    found |= _rounded(sigma, epsilon, cost, grain)
     found["sigma"] = max(sigma, floor)
     if sigma > 4.0 * epsilon * abs(cost) and cost and not bent:
         found["step"] = max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)
     return found
+
+
+def _rounded(sigma: float, epsilon: float, cost: float, grain: float) -> dict[str, Any]:
+    """What is known of a cost that rounds its parameters, or what it makes of them, to a lower precision."""
+    step = max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)
+    return {"quantised": True, "epsilon": max(epsilon, 2.0 * sigma / abs(cost)), "sigma": sigma, "step": step}
+
+
+def _grows(
+    line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]], spacing: float, sigma: float
+) -> bool:
+    """Whether what looks like noise is far more at a wider spacing."""
+    wide = Pilot(*line(_steps(spacing)))
+    return not wide.finite or _sigma(wide.level)[0] > GROWS * sigma
 
 
 def first_step(relative_noise: float) -> float:
