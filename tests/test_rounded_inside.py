@@ -1,4 +1,4 @@
-"""Costs that round to single precision on the way, beside a term that does not: a look from close by shows no rounding."""
+"""Costs that round to single precision on the way, beside a term that does not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,9 @@ import pytest
 
 import gradproof as gp
 
-SINGLE = np.float32
+
+def single(array: Any) -> Any:
+    return np.asarray(array, np.float32)
 
 
 def network(seed: int, kind: str, decay: float) -> tuple[Callable[[Any], Any], dict[str, Any], Callable[..., Any]]:
@@ -18,11 +20,11 @@ def network(seed: int, kind: str, decay: float) -> tuple[Callable[[Any], Any], d
     relu = kind == "relu"
 
     def cost(p: Any) -> Any:
-        Z = SINGLE(X) @ SINGLE(p["W"])
+        Z = single(X) @ single(p["W"])
         if kind == "products":
             off = np.tanh(Z.astype(float)) @ p["v"] - y
         else:
-            off = (np.maximum(Z, 0) if relu else np.tanh(Z)) @ SINGLE(p["v"]) - SINGLE(y)
+            off = (np.maximum(Z, 0) if relu else np.tanh(Z)) @ single(p["v"]) - single(y)
         return float(np.mean(off**2)) + decay * np.sum(p["W"] ** 2) + decay * np.sum(p["v"] ** 2)
 
     def grads(p: Any, factor: float = 1.0) -> Any:

@@ -119,6 +119,8 @@ def _is_of_another(value: Any) -> bool:
     """Whether a value is an array of a library that has no adapter of its own."""
     if isinstance(value, np.ndarray | np.generic | int | float | complex | str | bytes | dict | list | tuple):
         return False
+    if type(value).__module__.partition(".")[0] in ("flax", "keras"):  # variables, which hold arrays and pass for them
+        return False
     kinds = (getattr(sys.modules.get("cupy"), "ndarray", ()), getattr(sys.modules.get("mlx.core"), "array", ()))
     named = any(kind != () and isinstance(value, kind) for kind in kinds)
     return named or (hasattr(value, "__array_namespace__") and hasattr(value, "shape") and not isinstance(value, type))

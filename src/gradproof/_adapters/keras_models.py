@@ -5,9 +5,10 @@ variable is a place, and the place is exchanged when what was traced is run; on 
 which arrays stand for which variables. Either way the engine and the adapters see a nesting of arrays by path.
 """
 
+import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradproof._errors import InputError
@@ -30,12 +31,15 @@ class Exchanged:
         model: the user's model.
         variables: its trainable variables by name.
         inputs: which of the arguments are moved as well.
+        turn: what Keras's seed generators are moved on by, as each call of the model moves them; None where they draw
+            nothing, or where TensorFlow keeps them.
     """
 
     function: Callable[..., Any]
     model: Any
     variables: Mapping[str, Any]
     inputs: tuple[int, ...] = ()
+    turn: random.Random | None = None
 
     def __call__(self, params: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         import keras  # the user's own, imported long ago
@@ -46,7 +50,10 @@ class Exchanged:
         if keras.backend.backend() == "tensorflow":
             return self._named(self.function(self.model, *given, **options))
         mapping = [(variable, params[name]) for name, variable in self.variables.items()]
-        with keras.StatelessScope(state_mapping=mapping):
+        if self.turn is not None:
+            by = self.turn.getrandbits(16)
+            mapping += [(seed, keras.ops.add(seed.value, by)) for seed in seeds_of(self.model)]
+        with keras.StatelessScope(mapping, collect_losses=True):
             return self._named(self.function(self.model, *given, **options))
 
     def _named(self, returned: Any) -> Any:
@@ -74,7 +81,8 @@ class Model:
 
 
 def of_model(
-    model: Any, cost: Callable[..., Any], grads: Any, args: Sequence[Any], *, inputs: bool
+    model: Any, cost: Callable[..., Any], grads: Any, args: Sequence[Any], options: Mapping[str, Any] | None = None, *,
+    inputs: bool = False,
 ) -> Model:  # fmt: skip
     """Takes a model apart.
 
@@ -84,6 +92,7 @@ def of_model(
         grads: None for what the backend's own reverse mode says, a mapping by path, a list in the order of
             ``model.trainable_variables``, or a function with the signature of the cost that returns one of these.
         args: further arguments.
+        options: keyword arguments of the cost.
         inputs: whether floating-point arguments are moved as well.
 
     Raises:
@@ -107,11 +116,12 @@ def of_model(
     places = tuple(i for i, value in enumerate(args) if inputs and _is_moved(value))
     if places:
         params["inputs"] = [args[i] for i in places]
+    turn = _turn(Exchanged(cost, model, variables, places), params, args, options or {})
     frozen = [v.path for v in model.non_trainable_variables if _is_weight(v)]
-    claim = Exchanged(grads, model, variables, places) if callable(grads) else grads
+    claim = Exchanged(grads, model, variables, places, turn) if callable(grads) else grads
     if isinstance(grads, list | tuple) and len(grads) == len(variables):
         claim = dict(zip(variables, grads, strict=True))
-    return Model(Exchanged(cost, model, variables, places), params, claim, _notes(model, frozen))
+    return Model(Exchanged(cost, model, variables, places, turn), params, claim, _notes(frozen))
 
 
 def _by_path(variables: Sequence[Any]) -> dict[str, Any]:
@@ -126,8 +136,31 @@ def _by_path(variables: Sequence[Any]) -> dict[str, Any]:
 
 
 def _array(variable: Any) -> Any:
+    """The numbers of a variable, apart from it; PyTorch's are differentiated where the variable's are."""
     value = variable.value
-    return value.detach() if hasattr(value, "detach") else value
+    return value.detach().requires_grad_(value.requires_grad) if hasattr(value, "detach") else value
+
+
+def seeds_of(model: Any) -> list[Any]:
+    """The variables that Keras keeps the states of its seed generators in."""
+    return [v for v in model.variables if v.path.endswith("seed_generator_state")]
+
+
+def _turn(
+    cost: Exchanged, params: Mapping[str, Any], args: Sequence[Any], options: Mapping[str, Any]
+) -> random.Random | None:
+    """What moves the seed generators on, where the cost draws by them; a scope by itself leaves them where they are."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow" or not seeds_of(cost.model):
+        return None
+    turn = random.Random(0)
+    moved = replace(cost, turn=turn)
+    try:
+        first, second = (float(keras.ops.convert_to_numpy(moved(params, *args, **options))) for _ in range(2))
+    except Exception:  # met again, and said, where the cost is evaluated
+        return None
+    return turn if first != second else None
 
 
 def _is_moved(value: Any) -> bool:
@@ -141,14 +174,8 @@ def _is_weight(variable: Any) -> bool:
     )
 
 
-def _notes(model: Any, frozen: Sequence[str]) -> tuple[str, ...]:
-    found = []
-    if frozen:
-        more = f" and {len(frozen) - 3} more" if len(frozen) > 3 else ""
-        found.append(f"Not trainable and left alone: {', '.join(frozen[:3])}{more}.")
-    import keras
-
-    seeds = [v.path for v in model.variables if v.path.endswith("seed_generator_state")]
-    if seeds and keras.backend.backend() != "tensorflow":
-        found.append("Keras's seed generators were held at their present state: one pattern of what is drawn by them.")
-    return tuple(found)
+def _notes(frozen: Sequence[str]) -> tuple[str, ...]:
+    if not frozen:
+        return ()
+    more = f" and {len(frozen) - 3} more" if len(frozen) > 3 else ""
+    return (f"Not trainable and left alone: {', '.join(frozen[:3])}{more}.",)

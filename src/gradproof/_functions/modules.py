@@ -91,7 +91,7 @@ def check_module(
     def opened_keras() -> Call:
         from gradproof._adapters.keras_models import of_model  # loaded for such models alone
 
-        found = of_model(module, cost, grads, given, inputs=inputs)
+        found = of_model(module, cost, grads, given, keywords, inputs=inputs)
         call = Call(found.cost, found.params, found.grads, tuple(given), keywords, False, *patterns, batch, varied)
         made = in_numpy(call, as_passed if batch else (), settings.options.method)
         assert made.foreign is not None

@@ -59,7 +59,7 @@ class GradientCheck(keras.callbacks.Callback):
 
     def _cost(self, params: Mapping[str, Any], x: Any, y: Any) -> Any:
         variables = self.model.trainable_variables
-        with keras.StatelessScope(state_mapping=[(v, params[v.path]) for v in variables]):
+        with keras.StatelessScope([(v, params[v.path]) for v in variables], collect_losses=True):
             return self.model.compute_loss(x=x, y=y, y_pred=self.model(x, training=True), training=True)
 
 

@@ -27,6 +27,9 @@ from gradproof._tree import Structure
 #: Arguments of which double-precision copies are kept.
 MOST_KEPT = 64
 
+#: What PyTorch says of a backward pass through what requires no gradient.
+NO_GRAPH = "does not require grad"
+
 
 @dataclass(frozen=True)
 class Runner:
@@ -145,7 +148,15 @@ class Runner:
         """What the user's own gradient function returns, as arrays in its nesting."""
         native = self.natively(arrays)
         with self.behind.after_call(), self.around(native=native):
-            returned = function(self.tensors(arrays, native=native), self.given(args, native=native), options)
+            given = self.given(args, native=native)
+            try:
+                returned = function(self.tensors(arrays, native=native), given, options)
+            except RuntimeError as error:
+                if NO_GRAPH not in str(error):
+                    raise
+                # It differentiates by itself what required a gradient where the user called it.
+                leaves = [t.detach().requires_grad_() for t in self.tensors(arrays, native=native)]
+                returned = function(leaves, given, options)
         return as_arrays(returned)
 
     def both(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Any:

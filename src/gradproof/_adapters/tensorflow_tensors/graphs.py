@@ -20,7 +20,7 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import op_def_registry, ops
 
 from gradproof._adapters.randomness import Source
-from gradproof._adapters.tensorflow_tensors.rewriting import DRAWING, WIDER, CannotBeRewrittenError, Rewriting
+from gradproof._adapters.tensorflow_tensors.rewriting import TOLD, WIDER, CannotBeRewrittenError, Rewriting
 from gradproof._adapters.tensorflow_tensors.tensors import wider
 
 #: Operations that are given variables and leave them as they are.
@@ -156,7 +156,7 @@ class Graph:
             CannotBeRewrittenError: it cannot be written so.
         """
         graph = self.concrete.graph.as_graph_def()
-        drawing = any(node.op in DRAWING for node in graph.node)
+        drawing = any(node.op in TOLD for node in graph.node)
         placeholder = "the_number_of_the_pattern"
         if drawing:
             node = graph.node.add(name=placeholder, op="Placeholder")

@@ -32,10 +32,27 @@ DRAWING = {
 #: How the names of operations begin that draw by a key, or from a variable.
 BY_KEY = ("StatelessRandom", "StatelessTruncated", "StatelessMultinomial", "StatelessParameterized", "StatefulUniform",
           "StatefulStandardNormal", "StatefulTruncated", "StatefulRandom", "RngReadAndSkip")  # fmt: skip
+#: The same for operations that take a seed where these take nothing, with the inputs of the new one: numbers for those
+#: of the old one, "seed" for the seed; and their attributes by those of the old one.
+SEEDED: dict[str, tuple[str, tuple[int | str, ...], dict[str, str]]] = {
+    "Multinomial": ("StatelessMultinomial", (0, 1, "seed"), {"T": "T", "output_dtype": "output_dtype"}),
+    "RandomGamma": ("StatelessRandomGammaV2", (0, "seed", 1), {"dtype": "T", "T": "S"}),
+    "RandomPoissonV2": ("StatelessRandomPoisson", (0, "seed", 1), {"dtype": "dtype", "Rtype": "R", "T": "S"}),
+    "ParameterizedTruncatedNormal": (
+        "StatelessParameterizedTruncatedNormal", (0, "seed", 1, 2, 3, 4), {"dtype": "dtype", "S": "T"},
+    ),
+}  # fmt: skip
 #: Operations that draw from a state of their own and cannot be told what to draw.
-UNTOLD = ("RandomShuffle", "Multinomial", "RandomGamma", "RandomPoissonV2", "ParameterizedTruncatedNormal")
+UNTOLD = (
+    "LogUniformCandidateSampler", "UniformCandidateSampler", "LearnedUnigramCandidateSampler", "AllCandidateSampler",
+    "FixedUnigramCandidateSampler", "ThreadUnsafeUnigramCandidateSampler", "RandomCrop", "RandomPoisson",
+)  # fmt: skip
 #: Operations whose results are others in another format.
 SEALED = ("Bitcast", "NextAfter", "DecodeRaw", "PyFunc", "EagerPyFunc", "PyFuncStateless")
+#: Puts rows in a random order; there is nothing that does so by a key, but for sorting numbers that do.
+SHUFFLE = "RandomShuffle"
+#: All that are told what to draw.
+TOLD = frozenset({*DRAWING, *SEEDED, SHUFFLE})
 #: The algorithm of the random numbers that are told: Philox.
 PHILOX = 1
 
@@ -110,8 +127,11 @@ class Rewriting:
             new = node_def_pb2.NodeDef()
             new.CopyFrom(node)
             new.attr.pop("_class", None)  # which names operations that may go by another name now
-            if new.op in DRAWING:
+            if new.op in TOLD:
                 *before, new = self._told(new)
+                for made in before:
+                    for value in made.attr.values():
+                        self._widen(value)
                 found += before
             if self._keeps(new):
                 found += self._kept(new, output, renamed)
@@ -127,10 +147,10 @@ class Rewriting:
         return found, renamed
 
     def _note(self, node: Any, *, told: bool) -> None:
-        drawing = node.op in DRAWING or node.op in UNTOLD or node.op.startswith(BY_KEY)
+        drawing = node.op in TOLD or node.op in UNTOLD or node.op.startswith(BY_KEY)
         if drawing and not node.op.startswith("StatelessRandomGet"):
             self.drawing.append(f"{node.op} ({node.name})")
-        if node.op in UNTOLD or (node.op in DRAWING and not told):
+        if node.op in UNTOLD or (node.op in TOLD and not told):
             raise CannotBeRewrittenError(f"{node.op} draws from a state that cannot be told")
 
     def _told(self, node: Any) -> Iterator[Any]:
@@ -147,10 +167,22 @@ class Rewriting:
         packed.attr["T"].type = types_pb2.DT_INT64
         packed.attr["Tidx"].type = types_pb2.DT_INT32
         yield packed
+        if node.op in SEEDED:
+            name, inputs, attributes = SEEDED[node.op]
+            new = node_def_pb2.NodeDef(name=node.name, op=name)
+            new.input.extend([seeds if i == "seed" else node.input[int(i)] for i in inputs])
+            new.attr["Tseed"].type = types_pb2.DT_INT64
+            for attribute, old in attributes.items():
+                new.attr[attribute].CopyFrom(node.attr[old])
+            yield new
+            return
         made = node_def_pb2.NodeDef(name=key, op="StatelessRandomGetKeyCounter", input=[seeds])
         made.attr["Tseed"].type = types_pb2.DT_INT64
         yield made
         yield _constant(algorithm, np.array(PHILOX, np.int32))
+        if node.op == SHUFFLE:
+            yield from _shuffled(node, key, algorithm)
+            return
         new = node_def_pb2.NodeDef(name=node.name, op=DRAWING[node.op])
         new.input.extend([node.input[0], key, f"{key}:1", algorithm, *node.input[1:]])
         new.attr["dtype"].CopyFrom(node.attr["Tout" if node.op == "RandomUniformInt" else "dtype"])
@@ -189,7 +221,8 @@ class Rewriting:
         del new.input[:]
         for i, (name, kind) in enumerate(zip(given, kinds, strict=True)):
             if kind in WIDER:
-                self.narrow.append(f"{node.op} ({node.name})")
+                if not node.op.startswith(BY_KEY):  # what a distribution is given is seldom what is checked
+                    self.narrow.append(f"{node.op} ({node.name})")
                 yield _cast(f"{node.name}/narrow_{i}", name, WIDER[kind], kind)
                 name = output(f"{node.name}/narrow_{i}", "y", 0)
             new.input.append(name)
@@ -245,3 +278,42 @@ def _cast(name: str, source: str, given: int, wanted: int) -> Any:
     node.attr["DstT"].type = wanted
     node.attr["Truncate"].b = False
     return node
+
+
+def _shuffled(node: Any, key: str, algorithm: str) -> Iterator[Any]:
+    """Rows in the order of random numbers."""
+    shape, zero, one, count, numbers, order, axis = (
+        f"{node.name}/{part}" for part in ("shape", "zero", "one", "count", "numbers", "order_of_rows", "rows")
+    )
+    made = node_def_pb2.NodeDef(name=shape, op="Shape", input=[node.input[0]])
+    made.attr["T"].CopyFrom(node.attr["T"])
+    made.attr["out_type"].type = types_pb2.DT_INT32
+    yield made
+    yield _constant(zero, np.array([0], np.int32))
+    yield _constant(one, np.array([1], np.int32))
+    yield _constant(axis, np.array(0, np.int32))
+    made = node_def_pb2.NodeDef(name=count, op="Slice", input=[shape, zero, one])
+    made.attr["T"].type = types_pb2.DT_INT32
+    made.attr["Index"].type = types_pb2.DT_INT32
+    yield made
+    made = node_def_pb2.NodeDef(
+        name=numbers, op="StatelessRandomUniformFullIntV2", input=[count, key, f"{key}:1", algorithm]
+    )
+    made.attr["dtype"].type = types_pb2.DT_INT32
+    made.attr["Tshape"].type = types_pb2.DT_INT32
+    yield made
+    how_many = f"{node.name}/how_many"
+    made = node_def_pb2.NodeDef(name=how_many, op="Squeeze", input=[count])
+    made.attr["T"].type = types_pb2.DT_INT32
+    yield made
+    made = node_def_pb2.NodeDef(name=order, op="TopKV2", input=[numbers, how_many])
+    made.attr["T"].type = types_pb2.DT_INT32
+    made.attr["Tk"].type = types_pb2.DT_INT32
+    made.attr["index_type"].type = types_pb2.DT_INT32
+    made.attr["sorted"].b = True
+    yield made
+    made = node_def_pb2.NodeDef(name=node.name, op="GatherV2", input=[node.input[0], f"{order}:1", axis])
+    made.attr["Tparams"].CopyFrom(node.attr["T"])
+    made.attr["Tindices"].type = types_pb2.DT_INT32
+    made.attr["Taxis"].type = types_pb2.DT_INT32
+    yield made

@@ -17,6 +17,7 @@ from gradproof._adapters.foreign import Foreign, Translated, Wanted
 from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeRewrittenError
 from gradproof._adapters.tensorflow_tensors.runner import Runner, Target, claims_of
+from gradproof._adapters.tensorflow_tensors.shelves import Shelf, variables_in
 from gradproof._adapters.tensorflow_tensors.tensors import (
     array_of,
     entries_of,
@@ -75,12 +76,18 @@ def translated(wanted: Wanted, root: str) -> Translated:
         )  # fmt: skip
     runner = Runner(
         nested(wanted.cost, structure, live=live), tuple(likes), structure.names, root, wanted.data,
-        wanted.paired or wanted.grads is True,
+        wanted.paired or wanted.grads is True, kept_too=_others(wanted, likes),
     )  # fmt: skip
     if not structure.leaves:
         return packed(Settled(runner), structure, wanted, None)  # refused where calls are opened
     claim = nested(wanted.grads, structure, live=live) if callable(wanted.grads) else None
     return packed(settled(runner, structure, wanted, claim), structure, wanted, claim)
+
+
+def _others(wanted: Wanted, likes: Sequence[Any]) -> tuple[Any, ...]:
+    """Variables in reach that are not checked."""
+    mine = {id(place_of(like)) for like in likes}
+    return tuple(v for v in variables_in(roots_of(wanted)) if id(v) not in mine)
 
 
 def nested(function: Callable[..., Any], structure: Structure, *, live: bool = False) -> Target:
@@ -96,24 +103,32 @@ def nested(function: Callable[..., Any], structure: Structure, *, live: bool = F
 
 def settled(runner: Runner, structure: Structure, wanted: Wanted, claim: Target | None) -> Settled:
     """Finds out how, and in which precision, the target can be evaluated; leaves random state as it was."""
-    random = Snapshot.of(sources([("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]))
+    random = Snapshot.of(sources(roots_of(wanted)))
     try:
         return _settled(runner, [leaf.value for leaf in structure.leaves], wanted, claim, random)
     finally:
         random.restore()
 
 
+def roots_of(wanted: Wanted) -> list[tuple[str, Any]]:
+    """Where everything starts that the user's functions lead to."""
+    return [("cost", wanted.cost), ("grads", wanted.grads), ("args", wanted.args)]
+
+
 def _settled(
     runner: Runner, arrays: Sequence[Any], wanted: Wanted, claim: Target | None, random: Snapshot
 ) -> Settled:  # fmt: skip
+    shelf = Shelf.of(roots_of(wanted))
     if _untraceable(runner, wanted, random):
         runner = replace(runner, inline=True, made={})
-    if runner.inline and _untraceable(runner, wanted, random):
+    again = runner.inline and _untraceable(runner, wanted, random)
+    if shelf.changed() or again:
+        shelf.restore()
         return _called(replace(runner, called=True), arrays, wanted, random)
     made = runner.traced("cost", runner.costs, wanted.args, wanted.options)
     run = runner.run_of(made, native=True)
     own, draws = float("nan"), run.draws
-    if made.graph.ruled() and not (draws or run.writes):
+    if (made.graph.ruled() and not (draws or run.writes)) or not _has_traced_claims(runner, wanted, claim, shelf):
         runner = replace(runner, called_claims=True)
     state = runner.doubles.take()
     with suppress(TypeError, ValueError):  # what is no number is met, and refused, where costs are evaluated
@@ -130,6 +145,16 @@ def _settled(
         note = "The operations of the cost were carried out in float64; its gradient was judged in its own precision."
         return Settled(replace(runner, native_claims=True), notes=(note,), draws=draws, evaluations=2)
     return Settled(runner, twin=wanted.grads is None or callable(wanted.grads), draws=draws, evaluations=2)
+
+
+def _has_traced_claims(runner: Runner, wanted: Wanted, claim: Target | None, shelf: Shelf) -> bool:
+    """Whether the user's own gradient is the same function at each call, which one that remembers anything is not."""
+    if claim is None:
+        return True
+    made = runner.made_for(claim, wanted.args, wanted.options, native=True)
+    remembers = shelf.changed()
+    shelf.restore()
+    return made is not None and not remembers and not runner.run_of(made, native=True).writes
 
 
 def _untraceable(runner: Runner, wanted: Wanted, random: Snapshot) -> str:
@@ -169,12 +194,15 @@ def _has_double_claims(runner: Runner, arrays: Sequence[Any], wanted: Wanted, cl
     """Whether the gradient can be computed in double precision as well."""
     if wanted.grads is not None and claim is None:
         return True  # numbers, which are what they are
-    if runner.called_claims and claim is None:
+    if runner.called_claims:
         places = any(place_of(like) is not None for like in runner.likes)
         if places or not runner.widely(wanted.args, wanted.options):
             return False
         try:
-            runner.derivative(_copies(arrays), *wanted.args, **wanted.options)
+            if claim is None:
+                runner.derivative(_copies(arrays), *wanted.args, **wanted.options)
+            else:
+                runner.claimed(claim, _copies(arrays), wanted.args, wanted.options)
         except Exception:  # a rule that knows its own format alone
             return False
         return True
