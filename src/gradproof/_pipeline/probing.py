@@ -149,10 +149,9 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
             work.notes.append(f"Kinks or rounding hide {names} in float64; judged in extended precision (longdouble).")
             places |= {i: finer.place for i in settlement.finest_used if finer.place is not None}
         _beside(work, place, outcomes, remarks, places)
-        sound = [
-            i for i, o in outcomes.items()
-            if o.status == "correct" and _is_fine(place, i) and not _needs_no_second_look(work, place, i, o)
-        ]  # fmt: skip
+        sound = [i for i, o in outcomes.items() if o.status == "correct" and _is_fine(place, i)]
+        if all(_needs_no_second_look(work, place, i, outcomes[i]) for i in sound):
+            sound = []  # else all of them: they share their probes
         for i, outcome in equalised(judge, place.claimed, sound).items():
             outcomes[i] = replace(outcomes[i], status="wrong", low=0.0)
             remarks[i] = (

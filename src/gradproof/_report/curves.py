@@ -124,11 +124,11 @@ def ranked(report: Report) -> list[str]:
 
 
 def line_of(report: Report, name: str) -> Trace | None:
-    """The line to show for a tensor: where it is wrong the one that shows it best, else the one that settled most."""
+    """The line to show for a tensor: where it is wrong the one that shows it best, else the one seen at most steps."""
     lines = [line for line in report.evidence.traces.get(name, ()) if line.steps]
     if report.tensors[name].verdict is Verdict.WRONG:
         return max(lines, key=_telling, default=None)
-    return max(lines, key=lambda line: (len(line.tensors), len(line.steps)), default=None)
+    return max(lines, key=lambda line: len(line.steps), default=None)
 
 
 def _telling(line: Trace) -> tuple[bool, bool, int, float]:
