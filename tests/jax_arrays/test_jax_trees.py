@@ -129,3 +129,18 @@ def test_nnx() -> None:
         report = gp.check(loss, model, claim)
         assert report.verdict == "correct"
         assert sorted(report.tensors) == ["bias", "kernel"]
+
+
+def test_states_of_flax_are_parameters() -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(model)
+    X = jnp.ones((4, 3))
+
+    def cost(state: Any) -> Any:
+        return jnp.mean(jnp.tanh(nnx.merge(graph, state)(X)))
+
+    for grads in (None, jax.grad(cost)):
+        report = gp.check(cost, state, grads)
+        assert report.verdict == "correct", str(report)
+        assert set(report.tensors) == {"kernel", "bias"}

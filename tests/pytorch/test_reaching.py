@@ -86,3 +86,17 @@ def test_a_single_element_of_a_wide_gradient_is_found() -> None:
     x = torch.tensor([0.03, 1.0, 1.2, 0.9], dtype=torch.float64, requires_grad=True)
     report = gp.check_function(Slipped.apply, x)
     assert report.verdict == "wrong", str(report)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "correct"), (2.0, "wrong")])
+def test_a_gradient_that_differentiates_by_itself(factor: float, verdict: str) -> None:
+    """What a gradient of the user's own differentiates requires a gradient, as it did where it was written."""
+    w = torch.linspace(0.1, 1.0, 5).requires_grad_()
+
+    def cost(p: dict[str, Any]) -> Any:
+        return (torch.sin(p["w"]) ** 2).sum()
+
+    def grads(p: dict[str, Any]) -> Any:
+        return {"w": factor * torch.autograd.grad(cost(p), p["w"])[0]}
+
+    assert gp.check(cost, {"w": w}, grads).verdict == verdict

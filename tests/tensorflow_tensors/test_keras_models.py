@@ -23,7 +23,7 @@ SCRIPT = """
         return keras.ops.mean(keras.ops.square(keras.ops.subtract(model(x, training=True), y)))
 
     class Doubled(keras.layers.Layer):
-        '''The identity with a backward pass that doubles what comes from above.'''
+        # The identity with a backward pass that doubles what comes from above.
 
         def call(self, x):
             @keras.ops.custom_gradient
@@ -32,6 +32,26 @@ SCRIPT = """
                     return 2.0 * (args[0] if upstream is None else upstream)
                 return x * 1.0, back
             return same(x)
+
+    def own(model, cost, *data):
+        variables = model.trainable_variables
+        if {backend!r} == "tensorflow":
+            import tensorflow as tf
+
+            with tf.GradientTape() as tape:
+                value = cost(model, *data)
+            return tape.gradient(value, [v.value for v in variables])
+        if {backend!r} == "torch":
+            import torch
+
+            return list(torch.autograd.grad(cost(model, *data), [v.value for v in variables]))
+        import jax
+
+        def of_values(values):
+            with keras.StatelessScope(list(zip(variables, values)), collect_losses=True):
+                return cost(model, *data)
+
+        return jax.grad(of_values)([v.value for v in variables])
 
     layers = keras.layers
     models = {{
@@ -79,6 +99,27 @@ SCRIPT = """
         assert "Keras keeps no gradients" in str(error)
     else:
         raise AssertionError
+    class Kept(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss(keras.ops.mean(keras.ops.square(x)))
+            return x
+
+    penalised = keras.Sequential([layers.Input((3,)), layers.Dense(2, "tanh"), Kept(), layers.Dense(2)])
+    with_losses = lambda m, x: keras.ops.mean(m(x)) + sum(m.losses)
+    X = keras.ops.convert_to_tensor(single(4, 3))
+    numbers = [keras.ops.convert_to_numpy(g) for g in own(penalised, with_losses, X)]
+    forgotten = [keras.ops.convert_to_numpy(g) for g in own(penalised, lambda m, x: keras.ops.mean(m(x)), X)]
+    for claim, verdict in ((None, "correct"), (numbers, "correct"), (forgotten, "wrong")):
+        report = gp.check_module(penalised, with_losses, claim, args=(X,))
+        assert report.verdict == verdict, (verdict, str(report))
+    assert gp.check_module(penalised, with_losses, lambda m, x: own(m, with_losses, x), args=(X,)).verdict == "correct"
+
+    dropped = keras.Sequential([layers.Input((3,)), layers.Dense(6, "tanh"), layers.Dropout(0.5), layers.Dense(2)])
+    drawn = lambda m, x: keras.ops.mean(keras.ops.square(m(x, training=True)))
+    numbers = [keras.ops.convert_to_numpy(g) for g in own(dropped, drawn, X)]
+    other = gp.check_module(dropped, drawn, numbers, args=(X,))
+    assert other.verdict == "undecided", str(other)
+    assert "other random numbers" in str(other)
     {more}
     print("all right")
 """

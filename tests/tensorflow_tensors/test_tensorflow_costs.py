@@ -343,3 +343,103 @@ def test_nothing_is_imported_for_whoever_does_not_use_it() -> None:
         assert "tensorflow" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
+
+
+class Course:
+    """A network that keeps what its forward pass computes for the backward pass, as the course notes do."""
+
+    def __init__(self) -> None:
+        self.cache: dict[str, Any] = {}
+        self.calls = 0
+        self.params, self.X, self.Y = network(kept=True)
+
+    def forward(self, p: dict[str, Any]) -> Any:
+        self.calls += 1
+        hidden = tf.tanh(self.X @ tf.transpose(p["W1"]) + p["b1"])
+        out = hidden @ tf.transpose(p["W2"]) + p["b2"]
+        self.cache = {"hidden": hidden, "out": out}
+        return tf.reduce_mean((out - self.Y) ** 2)
+
+    def backward(self, p: dict[str, Any], factor: float = 1.0) -> dict[str, Any]:
+        hidden, T = self.cache["hidden"], tf.transpose
+        delta = 2 * (self.cache["out"] - self.Y) / (self.Y.shape[0] * self.Y.shape[1])
+        below = delta @ tf.convert_to_tensor(p["W2"]) * (1 - hidden**2)
+        return {"W1": T(below) @ self.X, "b1": tf.reduce_sum(below, 0), "W2": factor * (T(delta) @ hidden),
+                "b2": tf.reduce_sum(delta, 0)}  # fmt: skip
+
+
+def test_what_a_forward_pass_keeps_for_the_backward_pass() -> None:
+    net = Course()
+    assert gp.check(net.forward, net.params, net.backward).verdict == "correct"
+    assert net.calls > 20, "called as it is, and not traced once"
+    assert isinstance(net.cache["hidden"].numpy(), np.ndarray), "no stand-in is left behind"
+    assert wrong(gp.check(net.forward, net.params, lambda p: net.backward(p, 2.0))) == ["W2"]
+
+
+@pytest.mark.parametrize("kind", ["every second call", "from the second call on", "added up", "added up in a variable"])
+def test_gradients_that_remember(kind: str) -> None:
+    params, X, Y = network(kept=True)
+    calls, sums = [0], dict[str, Any]()
+    kept = tf.Variable(tf.zeros((3, 6)))
+
+    def claimed(p: dict[str, Any], X: Any, Y: Any) -> dict[str, Any]:
+        calls[0] += 1
+        found = {k[1:]: v for k, v in backward(p, X, Y).items()}
+        if kind == "added up":
+            for name, value in found.items():
+                sums[name] = value + sums.get(name, 0.0)
+            return dict(sums)
+        if kind == "added up in a variable":
+            kept.assign_add(found["W2"])
+            return found | {"W2": tf.identity(kept)}
+        off = calls[0] % 2 == 0 if kind == "every second call" else calls[0] > 1
+        return {k: (2.0 if off else 1.0) * v for k, v in found.items()}
+
+    report = gp.check(cost, params, claimed, args=(X, Y))
+    assert report.verdict == "wrong", str(report)
+    named = {"not-reentrant", "nondeterministic", "accumulated", "factor", "stale"}
+    assert {f.cause for f in report.findings if f.severity == "error"} <= named, str(report)
+
+
+def test_variables_in_reach_of_code_that_is_called_as_it_is() -> None:
+    params, X, Y = network(kept=True)
+    seen = tf.Variable(0.0)
+
+    def claimed(p: dict[str, Any], X: Any, Y: Any) -> dict[str, Any]:
+        seen.assign_add(float(p["b1"].numpy()[0]))
+        return {k: v.numpy() for k, v in backward(p, X, Y).items()}
+
+    assert gp.check(cost, params, claimed, args=(X, Y)).verdict == "correct"
+    assert seen.numpy() == 0.0
+
+
+ROWS = tf.constant(np.random.default_rng(5).standard_normal((6, 3)), tf.float32)
+DRAWS: dict[str, Any] = {
+    "RandomGamma": lambda w: tf.tanh(w) * tf.random.gamma((3,), 2.0),
+    "RandomPoissonV2": lambda w: tf.tanh(w) * tf.random.poisson((3,), 2.0),
+    "Multinomial": lambda w: tf.gather(tf.tanh(w), tf.random.categorical(tf.zeros((1, 3)), 5)[0]),
+    "RandomShuffle": lambda w: tf.tanh(w) * tf.random.shuffle(ROWS),
+    "TruncatedNormal": lambda w: tf.tanh(w) * tf.random.truncated_normal((3,)),
+    "RandomStandardNormal": lambda w: tf.tanh(w) * tf.random.normal((3,)),
+    "RandomUniformInt": lambda w: tf.tanh(w) * tf.cast(tf.random.uniform((3,), 0, 9, tf.int32), tf.float32),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_every_way_to_draw_stands_still(name: str) -> None:
+    w = tf.Variable([1.0, 2.0, 3.0])
+    report = gp.check(lambda w: tf.reduce_sum(DRAWS[name](w)), w)
+    assert report.verdict == "correct", str(report)
+    assert name in report.notes[0]
+    assert report.difference.high < 1e-6, "in double precision"
+
+
+def test_what_cannot_be_told_what_to_draw_is_refused() -> None:
+    w = tf.Variable(np.random.default_rng(1).standard_normal((10, 3)).astype(np.float32))
+    labels = tf.constant([[1], [2], [3], [4], [5], [6]], tf.int64)
+
+    def sampled(w: Any) -> Any:
+        return tf.reduce_mean(tf.nn.sampled_softmax_loss(w, tf.zeros(10), labels, ROWS, 3, 10))
+
+    with pytest.raises(gp.InputError, match=r"CandidateSampler.*sampled_values"):
+        gp.check(sampled, w)

@@ -31,8 +31,8 @@ class Exchanged:
         model: the user's model.
         variables: its trainable variables by name.
         inputs: which of the arguments are moved as well.
-        turn: what Keras's seed generators are moved on by, as each call of the model moves them; None where they draw
-            nothing, or where TensorFlow keeps them.
+        turn: what Keras's seed generators are moved on by, as each call of the model moves them; None where they stand
+            still for the check, as they do in a scope by themselves.
     """
 
     function: Callable[..., Any]
@@ -48,7 +48,12 @@ class Exchanged:
         for place, value in zip(self.inputs, params.get("inputs", ()), strict=True):
             given[place] = value
         if keras.backend.backend() == "tensorflow":
-            return self._named(self.function(self.model, *given, **options))
+            kept = [(layer, [*layer._losses]) for layer in self.model._flatten_layers()]
+            try:
+                return self._named(self.function(self.model, *given, **options))
+            finally:  # what a layer keeps while it is traced is of no use afterwards
+                for layer, losses in kept:
+                    layer._losses[:] = losses
         mapping = [(variable, params[name]) for name, variable in self.variables.items()]
         if self.turn is not None:
             by = self.turn.getrandbits(16)
@@ -116,12 +121,19 @@ def of_model(
     places = tuple(i for i, value in enumerate(args) if inputs and _is_moved(value))
     if places:
         params["inputs"] = [args[i] for i in places]
-    turn = _turn(Exchanged(cost, model, variables, places), params, args, options or {})
+    drawn = _turn(Exchanged(cost, model, variables, places), params, args, options or {})
+    numbers = grads is not None and not callable(grads)  # which belong to a pattern that is past
+    turn = drawn if numbers else None
     frozen = [v.path for v in model.non_trainable_variables if _is_weight(v)]
     claim = Exchanged(grads, model, variables, places, turn) if callable(grads) else grads
     if isinstance(grads, list | tuple) and len(grads) == len(variables):
         claim = dict(zip(variables, grads, strict=True))
-    return Model(Exchanged(cost, model, variables, places, turn), params, claim, _notes(frozen))
+    return Model(
+        Exchanged(cost, model, variables, places, turn),
+        params,
+        claim,
+        _notes(frozen, held=drawn is not None and not numbers),
+    )
 
 
 def _by_path(variables: Sequence[Any]) -> dict[str, Any]:
@@ -174,8 +186,11 @@ def _is_weight(variable: Any) -> bool:
     )
 
 
-def _notes(frozen: Sequence[str]) -> tuple[str, ...]:
-    if not frozen:
-        return ()
-    more = f" and {len(frozen) - 3} more" if len(frozen) > 3 else ""
-    return (f"Not trainable and left alone: {', '.join(frozen[:3])}{more}.",)
+def _notes(frozen: Sequence[str], *, held: bool) -> tuple[str, ...]:
+    found = []
+    if frozen:
+        more = f" and {len(frozen) - 3} more" if len(frozen) > 3 else ""
+        found.append(f"Not trainable and left alone: {', '.join(frozen[:3])}{more}.")
+    if held:
+        found.append("Keras's seed generators were held at their present state: one pattern of what is drawn by them.")
+    return tuple(found)

@@ -61,6 +61,10 @@ class CannotBeRewrittenError(Exception):
     """A graph has something in it of which no other form is known."""
 
 
+class CannotBeHeldError(CannotBeRewrittenError):
+    """An operation draws random numbers that cannot be the same ones twice."""
+
+
 @dataclass
 class Rewriting:
     """One graph while it is written anew.
@@ -150,7 +154,9 @@ class Rewriting:
         drawing = node.op in TOLD or node.op in UNTOLD or node.op.startswith(BY_KEY)
         if drawing and not node.op.startswith("StatelessRandomGet"):
             self.drawing.append(f"{node.op} ({node.name})")
-        if node.op in UNTOLD or (node.op in TOLD and not told):
+        if node.op in UNTOLD:
+            raise CannotBeHeldError(node.op)
+        if node.op in TOLD and not told:
             raise CannotBeRewrittenError(f"{node.op} draws from a state that cannot be told")
 
     def _told(self, node: Any) -> Iterator[Any]:

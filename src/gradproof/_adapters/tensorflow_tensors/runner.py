@@ -262,7 +262,7 @@ class Runner:
     def placed(self, arrays: Sequence[NDArray[Any]], *, native: bool) -> Iterator[list[Any]]:
         """The leaves with the engine's numbers in them, and in the user's variables until this is left."""
         variables = [v for like in self.likes if (v := place_of(like)) is not None]
-        kept = [tf.identity(v) for v in (*variables, *self.kept_too)]
+        kept = [tf.identity(v) for v in variables]
         leaves = []
         try:
             for array, like in zip(arrays, self.likes, strict=True):
@@ -274,7 +274,17 @@ class Runner:
                     leaves.append(like)
             yield leaves
         finally:
-            for variable, value in zip((*variables, *self.kept_too), kept, strict=True):
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+
+    @contextmanager
+    def protected(self) -> Iterator[None]:
+        """What code that is called as it is writes to, put back in the end; in between it goes on as it would."""
+        kept = [tf.identity(v) for v in self.kept_too]
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.kept_too, kept, strict=True):
                 variable.assign(value)
 
     def _given(self, args: Sequence[Any]) -> list[Any]:

@@ -32,7 +32,7 @@ class Shelf:
     def of(cls, roots: Iterable[tuple[str, Any]]) -> "Shelf":
         """Looks at everything in reach."""
         found = []
-        for _, thing in walk(roots, DEPTH, MOST, stop=is_tensor):
+        for _, thing in walk(_opened(roots), DEPTH, MOST, stop=_is_theirs):
             if isinstance(thing, types.FunctionType):
                 found += [_cell(cell) for cell in thing.__closure__ or ()]
                 found += [_global(thing, name) for name in thing.__code__.co_names if name in thing.__globals__]
@@ -40,7 +40,7 @@ class Shelf:
                 found.append(_mapping(thing))
             elif isinstance(thing, list):
                 found.append(_sequence(thing))
-            elif hasattr(thing, "__dict__") and not _is_theirs(thing):
+            elif hasattr(thing, "__dict__") and not (_is_theirs(thing) or isinstance(thing, dict | list)):
                 found.append(_mapping(vars(thing)))
         return cls(tuple((look, look(), put) for look, put in found))
 
@@ -55,6 +55,11 @@ class Shelf:
                 put(before)
 
 
+def _opened(roots: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Functions in the place of what TensorFlow has made of them."""
+    return [(name, getattr(root, "python_function", root)) for name, root in roots]
+
+
 def variables_in(roots: Iterable[tuple[str, Any]]) -> tuple[Any, ...]:
     """The variables that functions and objects lead to."""
     found = {}
@@ -66,9 +71,13 @@ def variables_in(roots: Iterable[tuple[str, Any]]) -> tuple[Any, ...]:
 
 
 def _is_theirs(thing: Any) -> bool:
-    if isinstance(thing, type | types.ModuleType):
+    if isinstance(thing, type | types.ModuleType) or is_tensor(thing):
         return True
-    return type(thing).__module__.partition(".")[0] in THEIRS or is_tensor(thing)
+    if isinstance(thing, dict | list | tuple | types.FunctionType | types.MethodType):
+        return type(thing).__module__.partition(".")[0] in THEIRS[:2]
+    return any(kind.__module__.partition(".")[0] in THEIRS[:2] for kind in type(thing).__mro__) or (
+        type(thing).__module__.partition(".")[0] in THEIRS
+    )
 
 
 def _alike(now: Any, before: Any) -> bool:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from gradproof._adapters.foreign import Foreign, Translated, Wanted
 from gradproof._adapters.randomness import Snapshot, sources
-from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeRewrittenError
+from gradproof._adapters.tensorflow_tensors.rewriting import CannotBeHeldError, CannotBeRewrittenError
 from gradproof._adapters.tensorflow_tensors.runner import Runner, Target, claims_of
 from gradproof._adapters.tensorflow_tensors.shelves import Shelf, variables_in
 from gradproof._adapters.tensorflow_tensors.tensors import (
@@ -105,7 +105,8 @@ def settled(runner: Runner, structure: Structure, wanted: Wanted, claim: Target 
     """Finds out how, and in which precision, the target can be evaluated; leaves random state as it was."""
     random = Snapshot.of(sources(roots_of(wanted)))
     try:
-        return _settled(runner, [leaf.value for leaf in structure.leaves], wanted, claim, random)
+        with runner.protected():
+            return _settled(runner, [leaf.value for leaf in structure.leaves], wanted, claim, random)
     finally:
         random.restore()
 
@@ -167,6 +168,12 @@ def _traced(runner: Runner, wanted: Wanted, random: Snapshot) -> str:
     try:
         made = runner.traced("cost", runner.costs, wanted.args, wanted.options)
         runner.run_of(made, native=True)
+    except CannotBeHeldError as error:
+        raise InputError.of(
+            "setting up the check", "the cost", "one whose random numbers can be the same at each evaluation",
+            f"one that draws by {error}", "Draw them beforehand, and pass them on: sampled_values= of the losses that "
+            "sample classes.",
+        ) from error  # fmt: skip
     except Exception as error:  # it is called as it is
         return f"it cannot be traced ({type(error).__name__})"
     if random.moved():
@@ -271,7 +278,7 @@ def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target |
         structure.listed(), computed=callable(grads) or grads is True, native=found.native, twin=found.twin,
         notes=found.notes, evaluations=found.evaluations, draws=(),
         sources=(runner.doubles.source(found.draws),) if found.draws else (),
-        user=wanted.cost,
+        user=wanted.cost, protect=runner.protected,
     )  # fmt: skip
     return Translated(cost, grads, foreign)
 
