@@ -250,3 +250,8 @@ def test_stages_of_training() -> None:
         stages = gp.Stages(cost, claim, data=(X, Y), examples_axis=0)
         found = stages.train(step, params, (0, 2))
         assert stages.at("larger", found, scales=(1, 2)).verdict == verdict
+
+
+def test_inside_of_a_function_that_is_traced() -> None:
+    with pytest.raises(gp.InputError, match=r"outside of jax\.jit"):
+        jax.jit(lambda w: gp.check(lambda w: jnp.sum(w**2), w) and w)(jnp.ones(3))

@@ -99,6 +99,13 @@ SCRIPT = """
         assert "Keras keeps no gradients" in str(error)
     else:
         raise AssertionError
+    try:
+        gp.check(lambda values: cost(dense, single(4, 8), single(4, 2)), dense.trainable_variables)
+    except gp.InputError as error:
+        assert {backend!r} != "tensorflow" and "check_module" in str(error)
+    else:
+        assert {backend!r} == "tensorflow"
+
     class Kept(keras.layers.Layer):
         def call(self, x):
             self.add_loss(keras.ops.mean(keras.ops.square(x)))

@@ -330,6 +330,8 @@ def test_bad_input() -> None:
         gp.check_function(lambda x: x, tf.constant([1, 2]))
     with pytest.raises(gp.InputError, match="argnums"):
         gp.check_function(tf.sin, params["b1"], argnums=[3])
+    with pytest.raises(gp.InputError, match=r"outside of tf\.function"):
+        tf.function(lambda w: gp.check(lambda w: tf.reduce_sum(w**2), w) and w)(tf.constant([1.0, 2.0]))
     with pytest.raises(ZeroDivisionError):
         gp.check(lambda p: 1 / 0, params)
 

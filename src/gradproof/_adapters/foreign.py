@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._adapters.randomness import Source
+from gradproof._errors import InputError
 from gradproof._tree import Structure
 
 
@@ -151,6 +152,21 @@ def framework_in(tree: Any, depth: int = 6) -> str:
         parts = list(vars(tree).values()) if hasattr(tree, "__dataclass_fields__") and hasattr(tree, "__dict__") else []
     found = next((found for part in parts if (found := framework_in(part, depth - 1))), "")
     return found or ("jax" if not parts and _held_by_jax(tree) else "")
+
+
+def demand_no_keras_variables(params: Any) -> None:
+    """Refuses variables of Keras on other backends than TensorFlow, which no cost of theirs would look at.
+
+    Raises:
+        InputError: there are some.
+    """
+    kind = getattr(sys.modules.get("keras"), "Variable", None)
+    parts = params.values() if isinstance(params, Mapping) else params if isinstance(params, list | tuple) else [params]
+    if kind is not None and any(isinstance(part, kind) for part in parts):
+        raise InputError.of(
+            "reading the parameters", "`params`", "arrays or tensors", "variables of a Keras model",
+            "Pass the model itself: gradproof.check_module(model, cost, data=...).",
+        )  # fmt: skip
 
 
 def _held_by_jax(tree: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradproof._adapters.foreign import Translated, Wanted, framework_in, numbers
+from gradproof._adapters.foreign import Translated, Wanted, demand_no_keras_variables, framework_in, numbers
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.user import argument_name
 
@@ -25,6 +25,8 @@ def in_numpy(call: Call, data: Sequence[Any], method: str = "auto") -> Call:
         InputError: a tensor cannot be moved.
     """
     framework = "" if call.foreign is not None else framework_in(call.params)
+    if not framework and call.foreign is None:
+        demand_no_keras_variables(call.params)
     if not framework or not callable(call.cost):
         return call  # what is no function is refused where calls are opened
     formats = tuple(getattr(array, "dtype", None) if numbers(array) is not None else None for array in data)

@@ -169,28 +169,27 @@ def pilot(
             if not (wide.finite and cost and _jump(wide.residual, floor)[1] > UNSTEADY * gap):
                 return found | {"jump": True, "sigma": side_noise}
             # One jump leaves the sides as they are; where there are jumps on them too, numbers are rounded on the way.
-            return found | _rounded(max(_sigma(look.level)[0], _sigma(wide.level)[0]), epsilon, cost, grain)
+            return found | _rounded(max(_sigma(look.level)[0], _sigma(wide.level)[0]), cost, grain)
     sigma, bent = _sigma(look.level)
     if sigma > 50.0 * floor and not quantised:
         close = Pilot(*line(_steps(spacing * CLOSER)))
         if close.finite and close.distinct >= DISTINCT:
             closer, _ = _sigma(close.level)
             # A kink falls with the spacing, true noise does not; nor does it grow with it.
-            if sigma > 30.0 * closer:
-                if _grows(line, spacing * FURTHER, sigma):
-                    sigma, bent = closer, True
-                elif cost:
-                    found |= _rounded(sigma, epsilon, cost, grain)
+            if sigma > 30.0 * closer and _grows(line, spacing * FURTHER, sigma):
+                sigma, bent = closer, True
     found["sigma"] = max(sigma, floor)
     if sigma > 4.0 * epsilon * abs(cost) and cost and not bent:
         found["step"] = max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)
     return found
 
 
-def _rounded(sigma: float, epsilon: float, cost: float, grain: float) -> dict[str, Any]:
-    """What is known of a cost that rounds its parameters, or what it makes of them, to a lower precision."""
-    step = max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)
-    return {"quantised": True, "epsilon": max(epsilon, 2.0 * sigma / abs(cost)), "sigma": sigma, "step": step}
+def _rounded(sigma: float, cost: float, grain: float) -> dict[str, Any]:
+    """What is known of a cost that rounds its parameters, or what it makes of them, to a lower precision.
+
+    It may as well be made of small steps on purpose: that is looked at before anything is called wrong.
+    """
+    return {"sigma": sigma, "step": max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)}
 
 
 def _grows(

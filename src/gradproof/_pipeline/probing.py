@@ -31,6 +31,8 @@ FINER = 16.0
 ON_A_KINK = "a kink"
 #: How far beside a kink to look, relative to the parameters.
 BESIDE = 1e-2
+#: A claim that changes by more than this, relative, from a jump to the point beside it is not the one that was judged.
+SAME_BESIDE = 0.05
 #: Seeds that judge the growth of claims from call to call, apart from those of the verdicts.
 PROOF_OF_STEPS = 77_777
 
@@ -270,6 +272,12 @@ def _beside(
     settle(Judge(there.reference, Seeds(work.options.seed + 3)), there.claimed, stuck, settlement)
     for i, found in settlement.outcomes.items():
         outcome = combined(found)
+        if (
+            outcome.status == "correct"
+            and outcomes[i].reason == "jump"
+            and not _alike_beside(place, there, work.session.tensors[i].name)
+        ):
+            continue  # the claim itself is another one there, and says nothing of this point
         if outcome.status != "undecided":
             what = {"kink": ON_A_KINK, "jump": "a jump"}[outcomes[i].reason]
             remarks[i] = f"judged beside this point, which lies on {what}"
@@ -279,6 +287,12 @@ def _beside(
                 f"{work.session.tensors[i].name} was judged at parameters moved by {BESIDE:.0%} of their size, as "
                 f"{what} of the cost lies at this point."
             )
+
+
+def _alike_beside(place: Place0, there: Place0, name: str) -> bool:
+    """Whether a claim is about the same a little beside the point, as one is that knows of no jump."""
+    here, beside = place.claims.values[name], there.claims.values[name]
+    return float(np.linalg.norm(here - beside)) <= SAME_BESIDE * float(np.linalg.norm(here) + np.linalg.norm(beside))
 
 
 def _native(work: Work, claims: Claims) -> dict[int, Own]:

@@ -187,6 +187,8 @@ class Judge:
                 break
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
+        if outcome.status != "wrong" and outcome.reason == "kink" and self.reference.noise.quantised:
+            outcome = replace(outcome, reason="noise")  # each rounding looks like a kink
         status = "undecided" if outcome.status == "open" else outcome.status
         outcome = replace(outcome, status=status, probes=tuple(probes), seeds=tuple(seeds), tensors=members)
         if status == "wrong" and len(members) == 1:

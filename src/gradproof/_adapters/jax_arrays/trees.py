@@ -14,6 +14,7 @@ from jax import tree_util
 from numpy.typing import NDArray
 
 from gradproof._adapters.jax_arrays.arrays import array_of, is_array, is_inexact, refuse
+from gradproof._errors import InputError
 from gradproof._tree import OWN_NAME, Opened, Structure
 
 #: Containers that need no help.
@@ -51,11 +52,16 @@ def structure_of(tree: Any, root: str, collected: list[Any]) -> Structure:
         collected: is given the leaves as they are, in order.
 
     Raises:
-        InputError: an array is of a format that is not moved.
+        InputError: an array is of a format that is not moved, or holds no numbers yet.
     """
 
     def moved(value: Any) -> NDArray[Any] | None:
-        if not is_inexact(value) or isinstance(value, jax.core.Tracer):
+        if isinstance(value, jax.core.Tracer):
+            raise InputError.of(
+                "reading the arrays to be checked", root, "numbers", "an array of a function that is being traced",
+                "Call gradproof outside of jax.jit, jax.grad and jax.vmap.",
+            )  # fmt: skip
+        if not is_inexact(value):
             return None
         found = value if is_array(value) else jax.numpy.array(value)
         refuse(found, root)

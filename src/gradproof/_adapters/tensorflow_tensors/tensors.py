@@ -112,11 +112,16 @@ def structure_of(tree: Any, root: str, collected: list[Any]) -> Structure:
         collected: is given the leaves as they are, in order; arrays of NumPy as tensors.
 
     Raises:
-        InputError: a tensor is of a format that is not moved.
+        InputError: a tensor is of a format that is not moved, or holds no numbers yet.
     """
 
     def moved(value: Any) -> NDArray[Any] | None:
-        if not is_inexact(value) or is_symbolic(value):
+        if is_symbolic(value):
+            raise InputError.of(
+                "reading the tensors to be checked", root, "numbers", "a tensor of a function that is being traced",
+                "Call gradproof outside of tf.function.",
+            )  # fmt: skip
+        if not is_inexact(value):
             return None
         refuse(value, root)
         collected.append(tf.constant(value) if isinstance(value, np.ndarray) else value)
