@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.scipy import linalg as sl
 
@@ -121,7 +122,7 @@ def _solutions() -> list[Made]:
         ("numpy.linalg.solve", nl.solve, (square, right)),
         ("numpy.linalg.solve (vector)", nl.solve, (square, normal(3))),
         ("numpy.linalg.inv", nl.inv, (square,)),
-        ("numpy.linalg.inv (complex)", nl.inv, (lambda rng: complex_normal(3, 3)(rng) + 3 * jnp.eye(3),)),
+        ("numpy.linalg.inv (complex)", nl.inv, (lambda rng: complex_normal(3, 3)(rng) + 3 * np.eye(3),)),
         (
             "scipy.linalg.solve (positive definite)",
             lambda a, b: sl.solve(_symmetric(a), b, assume_a="pos"),

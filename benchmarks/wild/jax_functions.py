@@ -17,8 +17,6 @@ import gradproof as gp
 from wild import Pair
 from wild.points import Draw, between, complex_normal, normal, spread, with_zero, zeros
 
-jax.config.update("jax_enable_x64", True)
-
 
 def pairs() -> list[Pair]:
     """All of them but linear algebra."""
@@ -41,21 +39,24 @@ def one(name: str, function: Any, low: float, high: float) -> Pair:
 
     def check(seed: int) -> gp.Report:
         rng = np.random.default_rng([seed, 5])
-        weights = jnp.asarray(rng.uniform(0.5, 1.5, 8))
-        cost = jax.jit(lambda x: jnp.sum(weights * function(x)))
         bounds = (low - 0.05 * abs(low), high + 0.05 * abs(high))
-        return gp.check(cost, jnp.asarray(rng.uniform(low, high, 8)), jax.jit(jax.grad(cost)), seed=seed, bounds=bounds)
+        with jax.enable_x64(True):
+            weights = jnp.asarray(rng.uniform(0.5, 1.5, 8))
+            cost = jax.jit(lambda x: jnp.sum(weights * function(x)))
+            point = jnp.asarray(rng.uniform(low, high, 8))
+            return gp.check(cost, point, jax.jit(jax.grad(cost)), seed=seed, bounds=bounds)
 
     return Pair(f"jax.{name}", check)
 
 
-def several(name: str, function: Any, *draws: Draw, **more: Any) -> Pair:
+def several(name: str, function: Any, *draws: Draw) -> Pair:
     """A function of arrays with any outputs: reverse mode as check_function takes it."""
 
     def check(seed: int) -> gp.Report:
         rng = np.random.default_rng([seed, 6])
-        inputs = [jnp.asarray(draw(rng)) for draw in draws]
-        return gp.check_function(jax.jit(function), *inputs, seed=seed, **more)
+        with jax.enable_x64(True):
+            inputs = [jnp.asarray(draw(rng)) for draw in draws]
+            return gp.check_function(jax.jit(function), *inputs, seed=seed)
 
     return Pair(f"jax.{name}", check)
 
@@ -244,8 +245,8 @@ def _densities() -> list[Pair]:
 
 
 def _other_densities() -> list[Pair]:
-    x, p, counts = between(0.5, 3, 5), between(0.1, 0.9, 5), jnp.array([0, 1, 2, 3, 4])
-    shares, place = jnp.array([0.2, 0.3, 0.5]), jnp.array([0.3, -0.2, 0.5])
+    x, p, counts = between(0.5, 3, 5), between(0.1, 0.9, 5), np.array([0, 1, 2, 3, 4])
+    shares, place = np.array([0.2, 0.3, 0.5]), np.array([0.3, -0.2, 0.5])
 
     def density(data: Any) -> Any:
         return stats.gaussian_kde(data).logpdf(jnp.array([0.1, 0.7]))
