@@ -55,11 +55,6 @@ def _factors() -> list[Made]:
         ("scipy.linalg.lu (wide)", lambda a: sl.lu(a)[1:], (normal(3, 4),)),
         ("lax.linalg.lu", lambda a: ll.lu(a)[0], (square,)),
         ("scipy.linalg.polar", partial(sl.polar, method="svd"), (square,)),
-        (
-            "lax.linalg.symmetric_product",
-            lambda a, c: ll.symmetric_product(a, c, symmetrize_output=True),
-            (tall, definite(4)),
-        ),
     ]
 
 
@@ -104,11 +99,6 @@ def _spectra() -> list[Made]:
         ("numpy.linalg.svd (complex)", rebuilt, (complex_normal(3, 3),)),
         ("numpy.linalg.svd (full)", lambda a: jnp.abs(nl.svd(a)[0]), (regular(3),)),
         ("numpy.linalg.svdvals (equal ones)", lambda a: jnp.sum(nl.svdvals(a) ** 3), (equal_eigenvalues(3),)),
-        (
-            "scipy.linalg.eigh_tridiagonal",
-            lambda d, e: sl.eigh_tridiagonal(d, e, eigvals_only=True),
-            (normal(4), normal(3)),
-        ),
     ]
 
 

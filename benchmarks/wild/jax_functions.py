@@ -351,7 +351,6 @@ def _special_points() -> list[Pair]:
         ("scipy.special.fresnel (0)", sp.fresnel, (zeros(3),)),
         ("scipy.special.sici Si (0)", lambda x: sp.sici(x)[0], (zeros(3),)),
         ("scipy.special.xlog1py (0)", lambda y: sp.xlog1py(1.5, y), (zeros(3),)),
-        ("scipy.special.bessel_jn (0)", lambda x: sp.bessel_jn(x, v=1)[1], (zeros(3),)),
         ("nn.gelu (0)", nn.gelu, (zeros(3),)),
         ("nn.silu (0)", nn.silu, (zeros(3),)),
         ("nn.softplus (0)", nn.softplus, (zeros(3),)),
