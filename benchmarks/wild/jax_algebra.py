@@ -9,7 +9,7 @@ from jax import lax
 from jax.scipy import linalg as sl
 
 from wild import Pair
-from wild.jax_functions import several
+from wild.jax_reverse import several
 from wild.points import (
     Draw,
     complex_normal,

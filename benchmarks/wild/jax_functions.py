@@ -1,21 +1,15 @@
-"""Functions of JAX with the gradients that its reverse mode gives, in float64."""
+"""Functions of JAX but linear algebra, with the gradients that its reverse mode gives, in float64."""
 
 from functools import partial
-from typing import Any
 
-import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
-import jax.scipy.special
-import jax.scipy.stats
 import numpy as np
 from jax import lax, nn
-from jax.scipy import signal, stats
 from jax.scipy import special as sp
 
-import gradproof as gp
-from wild import Pair
-from wild.points import Draw, between, complex_normal, normal, spread, with_zero, zeros
+from wild import Pair, jax_axes, jax_densities
+from wild.jax_reverse import one, several
+from wild.points import between, normal, zeros
 
 
 def pairs() -> list[Pair]:
@@ -25,40 +19,10 @@ def pairs() -> list[Pair]:
         *_special(),
         *_two_arguments(),
         *_neural(),
-        *_densities(),
-        *_other_densities(),
-        *_accumulations(),
-        *_orders(),
-        *_transforms(),
+        *jax_densities.pairs(),
+        *jax_axes.pairs(),
         *_special_points(),
     ]
-
-
-def one(name: str, function: Any, low: float, high: float) -> Pair:
-    """A function of one number, at several at once: their weighted sum as a cost, jax.grad as its gradient."""
-
-    def check(seed: int) -> gp.Report:
-        rng = np.random.default_rng([seed, 5])
-        bounds = (low - 0.05 * abs(low), high + 0.05 * abs(high))
-        with jax.enable_x64(True):
-            weights = jnp.asarray(rng.uniform(0.5, 1.5, 8))
-            cost = jax.jit(lambda x: jnp.sum(weights * function(x)))
-            point = jnp.asarray(rng.uniform(low, high, 8))
-            return gp.check(cost, point, jax.jit(jax.grad(cost)), seed=seed, bounds=bounds)
-
-    return Pair(f"jax.{name}", check)
-
-
-def several(name: str, function: Any, *draws: Draw) -> Pair:
-    """A function of arrays with any outputs: reverse mode as check_function takes it."""
-
-    def check(seed: int) -> gp.Report:
-        rng = np.random.default_rng([seed, 6])
-        with jax.enable_x64(True):
-            inputs = [jnp.asarray(draw(rng)) for draw in draws]
-            return gp.check_function(jax.jit(function), *inputs, seed=seed)
-
-    return Pair(f"jax.{name}", check)
 
 
 def _elementary() -> list[Pair]:
@@ -201,140 +165,6 @@ def _neural() -> list[Pair]:
         several("nn.dot_product_attention", nn.dot_product_attention, *attended),
         several("nn.dot_product_attention (causal)", partial(nn.dot_product_attention, is_causal=True), *attended),
     ]
-
-
-def _densities() -> list[Pair]:
-    x, p = between(0.5, 3, 5), between(0.1, 0.9, 5)
-    wide, scale, inside = normal(5), between(0.5, 2, 5), between(0.1, 0.9, 5)
-    made = [
-        ("norm.logpdf", (wide, wide, scale)),
-        ("norm.logcdf", (wide, wide, scale)),
-        ("norm.cdf", (wide, wide, scale)),
-        ("norm.logsf", (wide, wide, scale)),
-        ("norm.ppf", (p, wide, scale)),
-        ("cauchy.logpdf", (wide, wide, scale)),
-        ("cauchy.cdf", (wide, wide, scale)),
-        ("logistic.logpdf", (wide, wide, scale)),
-        ("logistic.cdf", (wide, wide, scale)),
-        ("gumbel_r.logpdf", (wide, wide)),
-        ("gumbel_l.logpdf", (wide, wide)),
-        ("t.logpdf", (wide, x, wide, scale)),
-        ("gamma.logpdf", (x, x)),
-        ("gamma.cdf", (x, x)),
-        ("gamma.logsf", (x, x)),
-        ("chi2.logpdf", (x, x)),
-        ("chi2.cdf", (x, x)),
-        ("beta.logpdf", (inside, x, x)),
-        ("expon.logpdf", (x,)),
-        ("pareto.logpdf", (between(1.3, 3, 5), x)),
-        ("laplace.logpdf", (x,)),
-        ("laplace.cdf", (x,)),
-        ("gennorm.logpdf", (x, x)),
-        ("gennorm.cdf", (x, x)),
-        ("vonmises.logpdf", (wide, x)),
-        ("wrapcauchy.logpdf", (x, inside)),
-        ("truncnorm.logpdf", (inside, between(-2, -1, 5), between(1, 2, 5))),
-        ("truncnorm.logcdf", (inside, between(-2, -1, 5), between(1, 2, 5))),
-    ]
-
-    def of(name: str) -> Any:
-        family, method = name.split(".")
-        return getattr(getattr(stats, family), method)
-
-    return [several(f"scipy.stats.{name}", of(name), *draws) for name, draws in made]
-
-
-def _other_densities() -> list[Pair]:
-    x, p, counts = between(0.5, 3, 5), between(0.1, 0.9, 5), np.array([0, 1, 2, 3, 4])
-    shares, place = np.array([0.2, 0.3, 0.5]), np.array([0.3, -0.2, 0.5])
-
-    def density(data: Any) -> Any:
-        return stats.gaussian_kde(data).logpdf(jnp.array([0.1, 0.7]))
-
-    def multivariate(mean: Any, root: Any) -> Any:
-        return stats.multivariate_normal.logpdf(place, mean, root @ root.T + 2 * jnp.eye(3))
-
-    made = [
-        ("poisson.logpmf", partial(stats.poisson.logpmf, counts), (x,)),
-        ("poisson.cdf", partial(stats.poisson.cdf, counts), (x,)),
-        ("binom.logpmf", partial(stats.binom.logpmf, counts, 6), (p,)),
-        ("nbinom.logpmf", partial(stats.nbinom.logpmf, counts), (x, p)),
-        ("betabinom.logpmf", partial(stats.betabinom.logpmf, counts, 6), (x, x)),
-        ("bernoulli.logpmf", partial(stats.bernoulli.logpmf, counts % 2), (p,)),
-        ("geom.logpmf", partial(stats.geom.logpmf, counts + 1), (p,)),
-        ("dirichlet.logpdf", partial(stats.dirichlet.logpdf, shares), (between(0.5, 3, 3),)),
-        ("multinomial.logpmf", lambda q: stats.multinomial.logpmf(counts[:3], 3, q), (between(0.1, 0.9, 3),)),
-        ("multivariate_normal.logpdf", multivariate, (normal(3), normal(3, 3))),
-        ("gaussian_kde.logpdf", density, (normal(6),)),
-    ]
-    return [several(f"scipy.stats.{name}", f, *draws) for name, f, draws in made]
-
-
-def _accumulations() -> list[Pair]:
-    a, zero = normal(3, 4), with_zero(normal(3, 4), 1, 6)
-    made = [
-        ("lax.cumsum", partial(lax.cumsum, axis=1, reverse=True), a),
-        ("lax.cumprod", partial(lax.cumprod, axis=1), a),
-        ("lax.cumprod (zeros)", partial(lax.cumprod, axis=1), zero),
-        ("lax.cumlogsumexp", partial(lax.cumlogsumexp, axis=1), a),
-        ("lax.cummax", partial(lax.cummax, axis=1), spread(3, 4)),
-        ("lax.cummin", partial(lax.cummin, axis=0), spread(3, 4)),
-        ("lax.associative_scan", partial(lax.associative_scan, jnp.multiply), a),
-        ("numpy.prod", partial(jnp.prod, axis=1), a),
-        ("numpy.prod (zeros)", partial(jnp.prod, axis=0), zero),
-        ("numpy.prod (two zeros)", partial(jnp.prod, axis=0), with_zero(a, 1, 5)),
-        ("numpy.std", partial(jnp.std, axis=1), a),
-        ("numpy.var", partial(jnp.var, axis=1, ddof=1), a),
-        ("numpy.corrcoef", jnp.corrcoef, a),
-        ("numpy.cov", jnp.cov, a),
-        ("numpy.gradient", partial(jnp.gradient, axis=1), a),
-        ("numpy.trapezoid", jnp.trapezoid, a),
-        ("numpy.nanmean", lambda x: jnp.nanmean(x.at[0, 1].set(jnp.nan), axis=1), a),
-        ("numpy.nanstd", lambda x: jnp.nanstd(x.at[0, 1].set(jnp.nan), axis=1), a),
-        ("lax.reduce_window sum", lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (1, 1), "SAME"), a),
-    ]
-    return [several(name, f, draw) for name, f, draw in made]
-
-
-def _orders() -> list[Pair]:
-    made = [
-        ("numpy.max", partial(jnp.max, axis=1)),
-        ("numpy.sort", partial(jnp.sort, axis=1)),
-        ("numpy.median", partial(jnp.median, axis=1)),
-        ("numpy.quantile", lambda x: jnp.quantile(x, jnp.array([0.2, 0.7]), axis=1)),
-        ("numpy.percentile", lambda x: jnp.percentile(x, 35.0, method="midpoint")),
-        ("numpy.nanmedian", lambda x: jnp.nanmedian(x.at[0, 1].set(jnp.nan), axis=1)),
-        ("numpy.ptp", jnp.ptp),
-        ("numpy.partition", lambda x: jnp.max(jnp.partition(x, 2)[:, :2], axis=1)),
-        ("lax.top_k", lambda x: lax.top_k(x, 2)[0]),
-        ("lax.reduce_window max", lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (2, 2), (1, 1), "VALID")),
-    ]
-    return [several(name, f, spread(3, 4)) for name, f in made]
-
-
-def _transforms() -> list[Pair]:
-    f, real, other = jnp.fft, normal(3, 6), complex_normal(3, 6)
-    made = [
-        ("numpy.fft.fft", f.fft, (other,)),
-        ("numpy.fft.fft (real)", f.fft, (real,)),
-        ("numpy.fft.ifft2", f.ifft2, (other,)),
-        ("numpy.fft.fftn", f.fftn, (other,)),
-        ("numpy.fft.rfft", f.rfft, (real,)),
-        ("numpy.fft.rfft (odd)", f.rfft, (normal(3, 5),)),
-        ("numpy.fft.irfft", f.irfft, (other,)),
-        ("numpy.fft.irfft (odd)", partial(f.irfft, n=9), (other,)),
-        ("numpy.fft.rfft2", f.rfft2, (real,)),
-        ("numpy.fft.irfft2", f.irfft2, (other,)),
-        ("numpy.fft.hfft", f.hfft, (other,)),
-        ("numpy.fft.ihfft", f.ihfft, (real,)),
-        ("scipy.fft.dct", jax.scipy.fft.dct, (real,)),
-        ("scipy.fft.idct", jax.scipy.fft.idct, (real,)),
-        ("scipy.signal.fftconvolve", signal.fftconvolve, (normal(6), normal(3))),
-        ("scipy.signal.correlate2d", signal.correlate2d, (normal(4, 4), normal(2, 2))),
-        ("scipy.signal.detrend", signal.detrend, (real,)),
-        ("lax.conv", lambda x, w: lax.conv(x, w, (2, 1), "SAME"), (normal(1, 2, 5, 4), normal(3, 2, 2, 3))),
-    ]
-    return [several(name, function, *draws) for name, function, draws in made]
 
 
 def _special_points() -> list[Pair]:
