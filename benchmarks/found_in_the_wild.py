@@ -1,4 +1,4 @@
-"""Derivatives that others wrote: SciPy's, scikit-learn's and statsmodels', as they are installed.
+"""Derivatives that others wrote: SciPy's, scikit-learn's, statsmodels', JAX's and TensorFlow's, as they are installed.
 
 The decision it rests on: every pair is taken as its package documents it, nothing is tuned to it, and what is wrong
 is named with its evidence, to be looked up by hand; docs/found-in-the-wild.md has what came of that.
@@ -21,6 +21,9 @@ GROUPS = {
     "SciPy and NumPy, the rest": "wild.scipy_other",
     "scikit-learn": "wild.sklearn_pairs",
     "statsmodels": "wild.statsmodels_pairs",
+    "JAX, functions": "wild.jax_functions",
+    "JAX, linear algebra": "wild.jax_algebra",
+    "TensorFlow": "wild.tensorflow_functions",
 }
 
 
@@ -68,17 +71,20 @@ def judged(item: tuple[str, int, int]) -> Result:
 
 def main() -> None:
     """Judges all pairs."""
-    options = arguments(__doc__ or "").parse_args()
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--group", action="append", choices=GROUPS, help="only this group (may be repeated)")
+    options = parser.parse_args()
+    groups = options.group or list(GROUPS)
     items: list[tuple[str, int, int]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for group in GROUPS:
+        for group in groups:
             count = len(pairs_of(group))
             chosen = range(0, count, 6) if options.short else range(count)
             items += [(group, index, options.seed) for index in chosen]
     results = list(each(judged, items, options.workers))
     rows: list[list[Any]] = []
-    for group in GROUPS:
+    for group in groups:
         own = [r for r in results if r.group == group]
         verdicts = Counter(r.verdict for r in own)
         middle = float(np.median([r.evaluations for r in own])) if own else 0.0
