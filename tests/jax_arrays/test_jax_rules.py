@@ -343,3 +343,17 @@ def test_second_derivatives() -> None:
     assert gp.check_function(ruled(jnp.sin, stopped), *X).verdict == "correct"
     report = gp.check_function(ruled(jnp.sin, stopped), *X, order=2)
     assert [f.cause for f in report.findings] == ["double-backward"]
+
+
+def test_a_wrong_derivative_is_not_taken_for_the_right_one_beside_the_point() -> None:
+    """JAX's rule of eigenvectors divides by differences of eigenvalues, equal here and not a little beside."""
+
+    def exponential(x: Any) -> Any:
+        values, vectors = jnp.linalg.eigh((x + x.T) / 2)
+        return (vectors * jnp.exp(0.3 * values)) @ vectors.T
+
+    with jax.enable_x64(True):
+        for seed in range(6):
+            axes, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))
+            x = jnp.asarray((axes * [1.0, 2.0, 2.0]) @ axes.T)
+            assert gp.check_function(exponential, x, seed=seed).verdict != "correct", seed
