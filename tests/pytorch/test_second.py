@@ -107,3 +107,44 @@ def test_hessians() -> None:
     assert cut.verdict == "wrong"
     single = {k: v.float() for k, v in params.items()}
     assert gp.check_hessian(grads, single).verdict == "correct"
+
+
+def scaled(first: Any) -> Any:
+    """x^2 w, or what ``first`` makes of its gradient in x."""
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, w: Any) -> Any:
+            ctx.save_for_backward(x, w)
+            return x**2 * w
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            x, w = ctx.saved_tensors
+            return first(2 * v * x * w), v * x**2
+
+    return Scaled.apply
+
+
+def test_one_of_several_gradients_that_is_cut_off() -> None:
+    """Reverse mode takes it for a constant wherever it is added to something else."""
+    assert gp.check_function(scaled(lambda g: g), normal(5), normal(5), order=2).verdict == "correct"
+    report = gp.check_function(scaled(torch.Tensor.detach), normal(5), normal(5), order=2)
+    assert report.verdict == "wrong"
+    assert [f.cause for f in report.findings] == ["double-backward"], str(report)
+
+
+def test_a_gradient_that_is_a_constant_indeed() -> None:
+    class Shifted(torch.autograd.Function):
+        """x and a gate that only its sign matters of."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, gate: Any) -> Any:
+            return x + torch.sign(gate)
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            return v, torch.zeros_like(v)
+
+    report = gp.check_function(Shifted.apply, normal(5), normal(5) + 0.5, order=2)
+    assert report.verdict == "correct", str(report)

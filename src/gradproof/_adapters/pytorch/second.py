@@ -38,15 +38,20 @@ class Second:
         return cls(function, tuple(u.to(dtype) for u, (_, dtype) in pairs), claim)
 
     def as_function(self) -> Function:
-        """The backward pass, taken apart like any function."""
+        """The backward pass, taken apart like any function.
+
+        A gradient that reverse mode knows no way back from claims a derivative of zero: whoever adds it to a cost, as a
+        gradient penalty does, gets that without a word.
+        """
         count = len(self.cotangents)
         names = ["cotangent"] if count == 1 else [f"cotangents[{i}]" for i in range(count)]
         tensors = (*self.function.tensors, *self.cotangents)
         structure = Structure.of(list(tensors), "inputs", moved_array)
         structure = structure.renamed([*self.function.structure.names, *names]).listed()
-        return looked_at(replace(
+        found = looked_at(replace(
             self.function, call=self, build=_build, structure=structure, tensors=tensors, writes=False
         ))  # fmt: skip
+        return replace(found, reached=(True,) * len(found.outputs))
 
     def __call__(self, *tensors: torch.Tensor) -> list[torch.Tensor]:
         """The gradients, with a graph of their own where anything needs one."""
