@@ -83,3 +83,40 @@ def test_a_scalar_that_is_decayed_and_should_not_be(decayed: bool, cause: str) -
 
     report = gp.check(cost, params, grads, data=(X, y), examples_axis=0, options={"l2": 0.3})
     assert [f.cause for f in report.findings if f.severity == "error"] == ([cause] if cause else [])
+
+
+@pytest.mark.parametrize("held", [0.0, 2.0, 1.0])
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_few_numbers_lack_the_strength_that_was_passed(size: int, held: float) -> None:
+    """Mixture weights: to so few numbers much can be fitted, but not just the number of the option."""
+    rng = np.random.default_rng(size)
+    weights, scores = rng.normal(size=size), rng.normal(size=(9, size))
+
+    def share(w: Array) -> Array:
+        z = np.exp(w + scores)
+        return z / z.sum(1, keepdims=True)
+
+    def cost(w: Array, lambd: float) -> float:
+        return float(np.log(np.exp(w).sum()) - np.log(np.exp(w + scores).sum(1)).mean() + lambd / 2 * w @ w)
+
+    def grads(w: Array, lambd: float) -> Array:
+        return np.exp(w) / np.exp(w).sum() - share(w).mean(0) + held * lambd * w
+
+    report = gp.check(cost, weights, grads, options={"lambd": 0.3})
+    if held == 1.0:
+        assert report.verdict == "correct"
+        return
+    finding = only(report)
+    assert (finding.cause, finding.detail) == ("regulariser", "missing" if held == 0.0 else "counted twice")
+    assert finding.repaired is not None
+
+
+def test_a_few_numbers_off_by_another_number_are_not_the_option() -> None:
+    rng = np.random.default_rng(3)
+    weights, target = rng.normal(size=2), rng.normal(size=2)
+    report = gp.check(
+        lambda w, lambd: float(np.sum((w - target) ** 2) + lambd / 2 * w @ w), weights,
+        lambda w, lambd: 2 * (w - target) + lambd * w + np.array([0.1, -0.07]), options={"lambd": 0.3},
+    )  # fmt: skip
+    assert report.verdict == "wrong"
+    assert all(f.cause != "regulariser" for f in report.findings), str(report)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from told import check, net, one, silent
 
+import gradproof as gp
+
 RUBBISH = np.random.default_rng(0).normal(size=(20, 20))
 
 
@@ -79,3 +81,31 @@ def test_a_layer_below_that_is_right_forbids_it(names: tuple[str, ...]) -> None:
 def test_right() -> None:
     silent(check(net("course")))
     silent(check(net("softmax")))
+
+
+def test_numbers_in_a_list_are_no_layers() -> None:
+    """An intensity of a process that lacks a factor wherever it is divided by."""
+    times = np.array([0.3, 0.9, 1.1, 2.4, 3.0, 4.2, 4.9, 6.1, 7.5])
+    gaps = times[:, None] - times
+
+    def kernel(beta: float) -> Any:
+        return np.tril(np.exp(-beta * np.tril(gaps)), -1)
+
+    def cost(p: Any) -> Any:
+        intensity = p[0] + p[1] * p[2] * kernel(p[2]).sum(1)
+        return 8.0 * p[0] - np.log(intensity).sum() + p[1] * (1 - np.exp(-p[2] * (8.0 - times))).sum()
+
+    def grads(p: Any, power: int) -> Any:
+        mu, alpha, beta = p
+        past, left = kernel(beta), np.exp(-beta * (8.0 - times))
+        rate = past.sum(1)
+        intensity = mu + alpha * beta**power * rate
+        slope = alpha * (rate - beta * (gaps * past).sum(1)) / intensity
+        d_beta = alpha * ((8.0 - times) * left).sum() - slope.sum()
+        return [8.0 - (1 / intensity).sum(), (1 - left).sum() - (beta * rate / intensity).sum(), d_beta]
+
+    params = [0.6, 0.4, 1.3]
+    assert gp.check(cost, params, lambda p: grads(p, 1)).verdict == "correct"
+    report = gp.check(cost, params, lambda p: grads(p, 0))
+    assert report.verdict == "wrong"
+    assert all(f.cause != "upstream" for f in report.findings), str(report)

@@ -44,7 +44,7 @@ def _explanation(case: Case, cluster: Cluster, shape: str, word: str) -> Explana
     if shape == "ones" and not (cluster.solid and _constant_term(case, cluster)):
         return None
     there = claimed_coefficient(case, cluster.tensors, shape)
-    if not cluster.solid and not _is_all_that_the_claim_has(cluster, there):
+    if not cluster.solid and not (_is_all_that_the_claim_has(cluster, there) or _is_the_option(case, cluster)):
         return None
     repairs = {i: case.claims[i] + cluster.value * _term(case.suspects[i], shape) for i in cluster.tensors}
     names = case.names(cluster.tensors)
@@ -77,6 +77,13 @@ def _is_all_that_the_claim_has(cluster: Cluster, there: tuple[float, float] | No
         return False
     near = 5.0 * (cluster.error + there[1]) + 1e-7 * abs(there[0])
     return cluster.value < 0.0 and abs(there[0] + cluster.value) <= near < 1e-3 * abs(there[0])
+
+
+def _is_the_option(case: Case, cluster: Cluster) -> bool:
+    """Whether what is fitted to a few numbers is the strength of the term that was passed, to six digits."""
+    known = case.nice(abs(cluster.value), cluster.error, options_first=True)
+    sharp = cluster.error <= 1e-6 * abs(cluster.value)
+    return sharp and known is not None and known.role == "option" and known.option in SCALES
 
 
 def _fixed(case: Case, cluster: Cluster, held: float) -> str:
@@ -144,11 +151,11 @@ def claimed_coefficient(case: Case, tensors: Sequence[int], shape: str = "theta"
 
 
 def _detail(cluster: Cluster, there: tuple[float, float] | None, only_biases: bool, case: Case) -> str:
-    if only_biases and cluster.value < 0.0:
+    held, wanted = (there[0], there[0] + cluster.value) if there is not None else (0.0, 0.0)
+    if only_biases and cluster.value < 0.0 and abs(wanted) <= 1e-6 * abs(held):
         return "on the biases"
     if there is None:
         return "missing" if cluster.value > 0.0 else "too strong"
-    held, wanted = there[0], there[0] + cluster.value
     if abs(held) < 1e-6 * abs(wanted):
         return "missing"
     if abs(wanted) < 1e-6 * abs(held):

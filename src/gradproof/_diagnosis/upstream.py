@@ -23,6 +23,8 @@ def explain(case: Case) -> Sequence[Explanation]:
     layers = [layer for layer in case.layers if layer.weights or layer.biases]
     if sum(len(layer.tensors) > 1 or layer.key[-1:].isdigit() for layer in layers) < 2:
         return []  # names that tell of no layers tell of no order either
+    if not any(layer.weights for layer in layers):
+        return []  # numbers and vectors in a list are no layers
     last = entry(case, layers)
     if last is None:
         return []
