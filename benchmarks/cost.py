@@ -30,6 +30,7 @@ STEPS = {"10k": 300, "100k": 300, "1M": 100}
 COMPONENTS = {"10k": 1000, "100k": 200, "1M": 30}
 TENSORS = 200
 SMALL = 50_000
+FIGURES = ("parameters", "verdict", "evaluations", "high", "seconds", "bare", "ratio", "busy", "gradients", "own")
 REPETITIONS, REPETITIONS_SMALL = 5, 25
 
 
@@ -78,20 +79,41 @@ def bare(problem: Problem, evaluations: int) -> None:
         problem.cost(problem.params)
 
 
+def gradients_of(problem: Problem, grads: Any, seed: int) -> int:
+    """How often a check calls the claimed gradient."""
+    calls = []
+
+    def counted(params: Any) -> Any:
+        calls.append(1)
+        return grads(params)
+
+    gp.check(problem.cost, problem.params, counted, seed=seed)
+    return len(calls)
+
+
+def claimed(problem: Problem, grads: Any, count: int) -> None:
+    """So many calls of the claimed gradient and nothing else."""
+    for _ in range(count):
+        grads(problem.params)
+
+
 def measured(problem: Problem, grads: Any, seed: int) -> dict[str, Any]:
     """One check in numbers; the seconds are medians of repetitions in which check and bare evaluations take turns.
 
     Where other work keeps the machine busy, the ratio of the processor's own seconds is the one to go by.
     """
     problem.cost(problem.params)
-    checks, alone = [], []
+    calls = gradients_of(problem, grads, seed)
+    checks, alone, reverse = [], [], []
     for _ in range(REPETITIONS if problem.size > SMALL else REPETITIONS_SMALL):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             report, *seconds = timed(lambda: gp.check(problem.cost, problem.params, grads, seed=seed))
         checks.append(seconds)
         alone.append(timed(partial(bare, problem, report.evaluations))[1:])
+        reverse.append(timed(partial(claimed, problem, grads, calls))[2])
     ratios = [[one / other for one, other in zip(*pair, strict=True)] for pair in zip(checks, alone, strict=True)]
+    own = [check[1] / (pair[1] + back) for check, pair, back in zip(checks, alone, reverse, strict=True)]
     return {
         "parameters": problem.size,
         "verdict": str(report.verdict),
@@ -103,6 +125,8 @@ def measured(problem: Problem, grads: Any, seed: int) -> dict[str, Any]:
         "bare": statistics.median(seconds for seconds, _ in alone),
         "ratio": statistics.median(ratio for ratio, _ in ratios),
         "busy": statistics.median(ratio for _, ratio in ratios),
+        "gradients": calls,
+        "own": statistics.median(own),
     }
 
 
@@ -135,12 +159,24 @@ def main() -> int:
     settings = parser.parse_args()
     settings.sizes = settings.sizes or ("10k" if settings.short else ",".join(SIZES))
     rows = {**network_rows(settings), **residual_rows(settings)}
-    headers = ["network", "n", "verdict", "evaluations", "max high", "s", "s bare", "ratio", "of CPU s"]
+    headers = [
+        "network",
+        "n",
+        "verdict",
+        "evaluations",
+        "max high",
+        "s",
+        "s bare",
+        "ratio",
+        "of CPU s",
+        "gradients",
+        "of CPU s with them",
+    ]
     peers = ["loop s *", "x slower", "approx_fprime s *", "x slower"]
     cells = [
         [
             name,
-            *[row[key] for key in ("parameters", "verdict", "evaluations", "high", "seconds", "bare", "ratio", "busy")],
+            *[row[key] for key in FIGURES],
             *[cell for peer in ("loop", "scipy") for cell in (row.get(peer), slower(row, peer))],
         ]
         for name, row in rows.items()

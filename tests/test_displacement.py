@@ -16,12 +16,13 @@ STEPS = (1e-9, -1e-7, 1e-5, -1e-3, 0.1)
 class Stage:
     """A cost that is one number whatever stands in the vector, and remembers what stood there."""
 
-    kept = False
-
     def __init__(self, value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.work = np.empty(shape, dtype)
         self.seen: list[NDArray[Any]] = []
         self._value = value
+
+    def free(self) -> NDArray[Any]:
+        return self.work
 
     def cost(self) -> float:
         self.seen.append(self.work.copy())

@@ -25,11 +25,12 @@ LARGE = (200, 300, 120, 30, 3)
 class Stage:
     """A cost of one number that notes when it was given another vector than before."""
 
-    kept = False
-
     def __init__(self, made: list[int], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         made.append(1)
         self.work: NDArray[Any] = np.empty(shape, dtype)
+
+    def free(self) -> NDArray[Any]:
+        return self.work
 
     def cost(self) -> float:
         return 1.0

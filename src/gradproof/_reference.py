@@ -232,14 +232,18 @@ def _both(steps: Sequence[float]) -> tuple[float, ...]:
     return tuple(signed for step in steps for signed in (step, -step))
 
 
-def residuals(samples: Samples, cost: Any) -> NDArray[np.float64]:
+def residuals(samples: Samples, cost: Any) -> list[float]:
     """psi(t) - psi(0), formed in the precision of evaluation before it is rounded to float64."""
+    if samples.costs.dtype == np.float64:  # so few numbers that Python is done before NumPy has begun
+        at_point = float(cost)
+        pairs = zip(samples.costs.tolist(), samples.claimed.tolist(), strict=True)
+        return [(away - at_point) - claimed for away, claimed in pairs]
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray((samples.costs - cost) - samples.claimed, dtype=np.float64)
+        return [*map(float, (samples.costs - cost) - samples.claimed)]
 
 
 def _pairs(steps: Sequence[float], samples: Samples, cost: Any) -> list[Pair]:
-    residual, costs, magnitude = residuals(samples, cost).tolist(), samples.costs.tolist(), samples.magnitude.tolist()
+    residual, costs, magnitude = residuals(samples, cost), samples.costs.tolist(), samples.magnitude.tolist()
     found = []
     for i, step in enumerate(steps):
         plus, minus = 2 * i, 2 * i + 1

@@ -94,13 +94,13 @@ def test_a_few_numbers_lack_the_strength_that_was_passed(size: int, held: float)
 
     def share(w: Array) -> Array:
         z = np.exp(w + scores)
-        return z / z.sum(1, keepdims=True)
+        return np.asarray(z / z.sum(1, keepdims=True))
 
     def cost(w: Array, lambd: float) -> float:
         return float(np.log(np.exp(w).sum()) - np.log(np.exp(w + scores).sum(1)).mean() + lambd / 2 * w @ w)
 
     def grads(w: Array, lambd: float) -> Array:
-        return np.exp(w) / np.exp(w).sum() - share(w).mean(0) + held * lambd * w
+        return np.asarray(np.exp(w) / np.exp(w).sum() - share(w).mean(0) + held * lambd * w)
 
     report = gp.check(cost, weights, grads, options={"lambd": 0.3})
     if held == 1.0:

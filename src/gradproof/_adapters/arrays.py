@@ -65,13 +65,8 @@ def keep_memory(vector: int) -> None:
 class Stage(Protocol):
     """A working vector and the cost of what stands in it."""
 
-    @property
-    def work(self) -> NDArray[Any]:
-        """The vector, to be filled."""
-
-    @property
-    def kept(self) -> bool:
-        """Whether the cost still holds the vector or a part of it, which then is the cost's."""
+    def free(self) -> NDArray[Any] | None:
+        """The vector, to be filled; None where the cost still holds it or a part of it, as then it is the cost's."""
 
     def cost(self) -> Any:
         """The cost, or as many as the vector has rows."""
@@ -138,9 +133,11 @@ class ArrayProblem:
 
     def _empty(self) -> NDArray[Any]:
         """The working vector; another one where the cost kept the last."""
-        if self._stage.kept:
+        work = self._stage.free()
+        while work is None:
             self._stage = self._fresh()
-        return self._stage.work
+            work = self._stage.free()
+        return work
 
     def __getstate__(self) -> tuple[Point, Any, int]:
         return self.point, self._make, self._rows
@@ -257,47 +254,46 @@ class ArrayProblem:
 
         The shape is always the same, as the last bits of a batched cost depend on it.
         """
-        found = [self._blank(ray, self._numbers(ray.direction)) for ray in rays]
+        costs: list[list[Any]] = [[math.nan] * len(ray.steps) for ray in rays]
+        claimed: list[list[Any]] = [[math.nan] * len(ray.steps) for ray in rays]
         steps = [(i, k) for i, ray in enumerate(rays) for k in range(len(ray.steps))]
         for first in range(0, len(steps), self._rows):
             chunk = steps[first : first + self._rows]
             work = self._empty()
             for row, (i, k) in enumerate(chunk):
                 numbers = self._numbers(rays[i].direction)
-                found[i].claimed[k] = self._displace(numbers, rays[i].steps[k], work[row])
+                claimed[i][k] = self._displace(numbers, rays[i].steps[k], work[row])
             work[len(chunk) :] = self.point.theta
             del work
-            costs = self._stage.cost()
+            together = self._stage.cost()
             for row, (i, k) in enumerate(chunk):
-                found[i].costs[k] = costs[row]
-        for ray, samples in zip(rays, found, strict=True):
-            self._measure(samples, ray.steps, self._numbers(ray.direction))
-        return found
-
-    def _blank(self, ray: Ray, numbers: "_Numbers") -> Samples:
-        dtype, count = self.point.theta.dtype, len(ray.steps)
-        return Samples(np.empty(count, dtype), np.empty(count, dtype), np.zeros(count), numbers.slope)
+                costs[i][k] = together[row]
+        seen = zip(costs, claimed, rays, strict=True)
+        return [self._seen(cost, moved, ray.steps, self._numbers(ray.direction)) for cost, moved, ray in seen]
 
     def _line(self, ray: Ray) -> Samples:
         numbers = self._numbers(ray.direction)
-        found = self._blank(ray, numbers)
-        costs, claimed = found.costs, found.claimed
-        for i, step in enumerate(ray.steps):
-            claimed[i] = self._displace(numbers, step, self._empty())
-            costs[i] = np.nan if np.isnan(claimed[i]) else self._stage.cost()
-        self._measure(found, ray.steps, numbers)
-        return found
+        costs, claimed = [], []
+        for step in ray.steps:
+            moved = self._displace(numbers, step, self._empty())
+            claimed.append(moved)
+            costs.append(self._stage.cost() if moved == moved else math.nan)
+        return self._seen(costs, claimed, ray.steps, numbers)
 
-    def _measure(self, found: Samples, steps: Sequence[float], numbers: "_Numbers") -> None:
-        """Fills in magnitudes; a bound serves where what it bounds is nothing beside the costs."""
+    def _seen(
+        self, costs: Sequence[Any], claimed: Sequence[Any], steps: Sequence[float], numbers: "_Numbers"
+    ) -> Samples:
+        """What was seen, with magnitudes; a bound serves where what it bounds is nothing beside the costs."""
         magnitude, sizes = numbers.bound, [*map(abs, steps)]
         small = DOT_ROUNDING * max(sizes, default=0.0) * magnitude
-        if not all(small <= abs(cost) for cost in found.costs.tolist()):
+        if not all(small <= abs(cost) for cost in costs):
             magnitude = sum(
                 abs(factor) * float(np.abs(piece.claim * values).sum())
                 for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True)
             )
-        found.magnitude[:] = [size * magnitude for size in sizes]
+        dtype = self.point.theta.dtype
+        sums = np.array([size * magnitude for size in sizes])
+        return Samples(np.array(costs, dtype), np.array(claimed, dtype), sums, numbers.slope)
 
     def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
         """All coordinates after a step along a direction."""

@@ -313,19 +313,12 @@ class Session:
 class _Stage:
     """A working vector and what it takes to evaluate the cost there."""
 
-    __slots__ = ("_presented", "_session")
+    __slots__ = ("_presented", "_session", "free")
 
     def __init__(self, session: Session, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._session = session
         self._presented = Presented(session.caller, shape, dtype)
-
-    @property
-    def work(self) -> NDArray[Any]:
-        return self._presented.work
-
-    @property
-    def kept(self) -> bool:
-        return self._presented.kept
+        self.free = self._presented.free
 
     def cost(self) -> Any:
         if self._session.rows:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,8 +219,8 @@ _SHAPE = attrgetter("shape")
 class Presented:
     """A working vector with the views of it that the user's cost is given, made once for many evaluations.
 
-    Whoever keeps one of them, or anything that shares its memory, keeps the vector: ``kept`` tells, and the next
-    evaluation needs another.
+    Whoever keeps one of them, or anything that shares its memory, keeps the vector, and the next evaluation needs
+    another: it is no longer ``free``.
     """
 
     __slots__ = ("_alone", "_caller", "_lasting", "_views", "_watched", "work")
@@ -238,10 +239,9 @@ class Presented:
         """Numbers of references to the vector and to each view, and their shapes."""
         return [*map(sys.getrefcount, self._watched), *map(_SHAPE, self._watched)]
 
-    @property
-    def kept(self) -> bool:
-        """Whether someone else still holds the vector or one of its views, or has changed a view's shape."""
-        return self._state() != self._alone
+    def free(self) -> NDArray[Any] | None:
+        """The vector; None where someone else still holds it or one of its views, or has changed a view's shape."""
+        return self.work if self._state() == self._alone else None
 
     def values(self) -> list[Any]:
         """The user's leaves for what the vector holds now."""
@@ -302,6 +302,8 @@ def argument_name(function: Callable[..., Any], fallback: str = "params") -> str
         function: the cost.
         fallback: the name where the function cannot tell.
     """
+    if type(function) is FunctionType and function.__code__.co_argcount and not vars(function):
+        return function.__code__.co_varnames[0]  # what a signature would say, which takes ten times as long
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

@@ -66,7 +66,7 @@ class Search:
     def residuals(self, direction: Direction, steps: Sequence[float]) -> list[float]:
         """Psi at some steps relative to the point."""
         samples = self.reference.evaluator.lines([Ray(direction, tuple(steps))])[0]
-        return [float(value) for value in residuals(samples, self.noise.cost)]
+        return residuals(samples, self.noise.cost)
 
 
 def leaves_domain(search: Search, direction: Direction) -> bool:
