@@ -128,8 +128,12 @@ class Suspect:
         """Whether another claim agrees with everything that was measured."""
         if not self.clear or np.shape(repaired) != self.tensor.shape or not np.all(np.isfinite(repaired)):
             return False
-        left = self.problem.project(self.directions, self.index, [repaired])[:, 0] - self.measured
-        return bool(np.all(np.abs(left) <= self._allowed()))
+        allowed = self._allowed()
+        for few in self._in_turn(1):
+            left = self.problem.project(self.directions[few], self.index, [repaired])[:, 0] - self.measured[few]
+            if not np.all(np.abs(left) <= allowed[few]):
+                return False
+        return True
 
     def fit(self, candidates: Sequence[NDArray[Any]], known: NDArray[Any] | None = None) -> Fit | None:
         """The derivative as ``known`` plus a combination of candidates; None where that leaves something.
@@ -140,18 +144,40 @@ class Suspect:
         """
         if not self.clear or not all(np.all(np.isfinite(c)) for c in candidates):
             return None
-        arrays = [*candidates] if known is None else [*candidates, known]
-        table = self.problem.project(self.directions, self.index, arrays)
-        wanted = self.measured if known is None else self.measured - table[:, -1]
-        found = solve(table[:, : len(candidates)], wanted, self._allowed(), self.tensor.size)
+        arrays, count = [*candidates] if known is None else [*candidates, known], len(candidates)
+        allowed, table = self._allowed(), np.empty((0, len(arrays)))
+        for few in self._in_turn(count + 1):
+            table = np.vstack([table, self.problem.project(self.directions[few], self.index, arrays)])
+            wanted = self.measured[: len(table)] - (0.0 if known is None else table[:, -1])
+            if _hopeless(table[:, :count], wanted, allowed[: len(table)]):
+                return None
+        found = solve(table[:, :count], wanted, allowed, self.tensor.size)
         # A factor that may as well be zero explains nothing: the derivative itself is then lost in the bars.
         blunt = found is not None and any(e > BLUNT * abs(c) for c, e in zip(*found.pairs, strict=True))
         return None if blunt else found
+
+    def _in_turn(self, first: int) -> tuple[slice, slice]:
+        """The measurements in two parts: what fails on a few, as nearly everything does, needs no look at the rest."""
+        first = min(first, len(self.directions))
+        return slice(0, first), slice(first, len(self.directions))
 
     def _allowed(self) -> NDArray[np.float64]:
         """Bars, but never narrower than a millionth of the mismatch: nothing is measured more finely than that."""
         allowed = BARS * self.bars + self.rounded(self.measured)
         return np.maximum(allowed, 1e-9 * np.abs(self.mismatch))
+
+
+def _hopeless(table: NDArray[np.float64], wanted: NDArray[np.float64], allowed: NDArray[np.float64]) -> bool:
+    """Whether no combination of columns comes close enough to all of these measurements.
+
+    Least squares leaves the least norm there is, and rows that all leave at most one leave at most the root of their
+    number.
+    """
+    rows, goal = table / allowed[:, None], wanted / allowed
+    if not (np.all(np.isfinite(rows)) and np.all(np.isfinite(goal))):
+        return False
+    left = goal - rows @ np.linalg.lstsq(rows, goal, rcond=None)[0]
+    return bool(np.linalg.norm(left) > np.sqrt(len(goal)) * (1.0 + 1e-6) + 1e-9 * np.linalg.norm(goal))
 
 
 def solve(
