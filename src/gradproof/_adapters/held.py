@@ -80,7 +80,8 @@ def _positional(function: Callable[..., Any]) -> list[str]:
 
 def arrays_in(roots: Iterable[tuple[str, Any]], depth: int = DEPTH) -> Iterator[tuple[str, NDArray[Any]]]:
     """The writable arrays that objects and functions hold or lead to, each once."""
-    for name, thing in walk(roots, depth, MOST, stop=lambda thing: viewed(thing) is not None):
+    array: NDArray[Any] | None = None
+    for name, thing in walk(roots, depth, MOST, stop=lambda _: array is not None):  # asked of the thing just given
         array = viewed(thing)
         if array is not None and array.flags.writeable and array.dtype.kind in "fciub" and array.size:
             yield _short(name), array
