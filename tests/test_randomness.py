@@ -331,7 +331,7 @@ def test_the_global_state_is_put_back_whatever_was_drawn(draw: Callable[[], None
     np.random.seed(5)  # noqa: NPY002
     if held_back:
         one_normal()
-    state = np.random.get_state()  # noqa: NPY002
+    state: Any = np.random.get_state()  # noqa: NPY002
     taken = Snapshot.of(global_sources())
     draw()
     assert taken.moved() == ["NumPy's global random state"]
