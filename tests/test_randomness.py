@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import gradproof as gp
-from gradproof._adapters.randomness import Snapshot, Source, sources
+from gradproof._adapters.randomness import Snapshot, Source, global_sources, sources
 from gradproof._adapters.reach import LONGEST
 
 Array = NDArray[np.float64]
@@ -310,3 +310,59 @@ def test_a_snapshot_names_what_moved() -> None:
     assert snapshot.moved() == ["b"]
     snapshot.restore()
     assert state == {"a": 1, "b": 1}
+
+
+def one_uniform() -> None:
+    np.random.random()  # noqa: NPY002
+
+
+def one_normal() -> None:
+    np.random.standard_normal()  # noqa: NPY002
+
+
+def another_seed() -> None:
+    np.random.seed(8)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("held_back", [False, True])
+@pytest.mark.parametrize("draw", [one_uniform, one_normal, another_seed])
+def test_the_global_state_is_put_back_whatever_was_drawn(draw: Callable[[], None], held_back: bool) -> None:
+    """The second of a pair of normal numbers moves nothing but the number that is held back."""
+    np.random.seed(5)  # noqa: NPY002
+    if held_back:
+        one_normal()
+    state: Any = np.random.get_state()  # noqa: NPY002
+    taken = Snapshot.of(global_sources())
+    draw()
+    assert taken.moved() == ["NumPy's global random state"]
+    taken.restore()
+    found: Any = np.random.get_state()  # noqa: NPY002
+    assert np.array_equal(found[1], state[1])
+    assert found[2:] == state[2:]
+    assert not taken.moved()
+
+
+@pytest.mark.filterwarnings("ignore:get_state and legacy can only be used")
+def test_another_global_generator_is_put_back_as_well() -> None:
+    own = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    try:
+        np.random.set_bit_generator(np.random.PCG64(3))  # type: ignore[attr-defined]
+        taken = Snapshot.of(global_sources())
+        first = np.random.random()  # noqa: NPY002
+        assert taken.moved()
+        taken.restore()
+        assert np.random.random() == first  # noqa: NPY002
+    finally:
+        np.random.set_bit_generator(own)  # type: ignore[attr-defined]
+
+
+def test_what_did_not_move_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    np.random.seed(5)  # noqa: NPY002
+    taken = Snapshot.of(global_sources())
+    written: list[Any] = []
+    monkeypatch.setattr(np.random, "set_state", written.append)
+    taken.restore()
+    assert not written
+    one_uniform()
+    taken.restore()
+    assert len(written) == 1

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+import numpy as np
 import torch
 
 import gradproof as gp
@@ -100,3 +101,33 @@ def test_a_gradient_that_differentiates_by_itself(factor: float, verdict: str) -
         return {"w": factor * torch.autograd.grad(cost(p), p["w"])[0]}
 
     assert gp.check(cost, {"w": w}, grads).verdict == verdict
+
+
+def test_passes_of_one_check() -> None:
+    """A right function of one input is called so often and no more, forwards and backwards."""
+    passes = {"forward": 0, "backward": 0}
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            passes["forward"] += 1
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            passes["backward"] += 1
+            return 3 * v * ctx.saved_tensors[0] ** 2
+
+    x = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    assert gp.check_function(Cube.apply, x).verdict == "correct"
+    assert passes["backward"] <= 27, passes
+    assert passes["forward"] <= 70, passes
+
+
+def test_nothing_is_written_to_random_states_that_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    np.random.seed(5)  # noqa: NPY002
+    written: list[Any] = []
+    monkeypatch.setattr(np.random, "set_state", written.append)
+    gp.check_function(torch.sin, torch.linspace(0.1, 1.0, 5, dtype=torch.float64))
+    assert not written

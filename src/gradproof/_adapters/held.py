@@ -80,8 +80,9 @@ def _positional(function: Callable[..., Any]) -> list[str]:
 
 def arrays_in(roots: Iterable[tuple[str, Any]], depth: int = DEPTH) -> Iterator[tuple[str, NDArray[Any]]]:
     """The writable arrays that objects and functions hold or lead to, each once."""
-    for name, thing in walk(roots, depth, MOST, stop=lambda thing: viewed(thing) is not None):
-        array = viewed(thing)
+    latest: list[NDArray[Any] | None] = [None]  # the walk asks whether to go on from the thing that it has just given
+    for name, thing in walk(roots, depth, MOST, stop=lambda _: latest[0] is not None):
+        array = latest[0] = viewed(thing)
         if array is not None and array.flags.writeable and array.dtype.kind in "fciub" and array.size:
             yield _short(name), array
 

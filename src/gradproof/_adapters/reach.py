@@ -17,7 +17,14 @@ LONGEST = 64
 #: What is passed over, what is not looked into, and what a class holds that leads nowhere.
 LEADS_NOWHERE = (types.ModuleType, type, str, bytes, int, float)
 CLOSED = (*LEADS_NOWHERE, np.ndarray)
+#: The same by exact type, of which a thing is told far quicker.
+NOWHERE = frozenset({type(None), bool, *LEADS_NOWHERE})
 PLAIN = (type, types.ModuleType, str, bytes, int, float, tuple, list, dict, type(None))
+#: Exact types of what classes hold most: descriptors other than slots, and plain values. They lead nowhere.
+OF_CLASSES = frozenset({
+    types.FunctionType, property, staticmethod, classmethod, types.WrapperDescriptorType, types.MethodDescriptorType,
+    types.GetSetDescriptorType, types.ClassMethodDescriptorType, bool, *PLAIN,
+})  # fmt: skip
 
 
 def walk(
@@ -49,7 +56,7 @@ def walk(
 
 def _is_plain(thing: Any) -> bool:
     """Whether a thing leads nowhere; most things are of this kind, and are passed over before they are named."""
-    return thing is None or isinstance(thing, LEADS_NOWHERE)
+    return type(thing) in NOWHERE or isinstance(thing, LEADS_NOWHERE)
 
 
 def parts_of(thing: Any, name: str, known: dict[type, list[tuple[str, Any]]]) -> Iterator[tuple[str, Any]]:
@@ -107,6 +114,8 @@ def _of_class(kind: type) -> Iterator[tuple[str, Any]]:
     """What a class holds that leads somewhere: slots, how it is called, and what is no method and no plain value."""
     for cls in kind.__mro__[:-1]:
         for key, value in vars(cls).items():
+            if type(value) in OF_CLASSES and key != "__call__":
+                continue
             slot = isinstance(value, types.MemberDescriptorType)
             if slot or key == "__call__" or not (hasattr(type(value), "__get__") or isinstance(value, PLAIN)):
                 yield key, value

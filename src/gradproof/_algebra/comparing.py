@@ -122,6 +122,8 @@ class Trial:
 
 def _gap(mine: NDArray[Any], theirs: NDArray[Any], further: NDArray[Any] | None) -> tuple[Gap, float]:
     """The gap and the norm of the difference; the same NaN or infinity on both sides is no difference."""
+    if mine.shape == theirs.shape and bool((mine == theirs).all()):  # most often, and far quicker
+        return Gap(0.0, np.zeros(mine.shape, dtype=bool)), 0.0
     odd = ~(np.isfinite(mine) & np.isfinite(theirs))
     alike = odd & ((mine == theirs) | (np.isnan(mine) & np.isnan(theirs)))
     a, b = (np.where(odd, 0.0, part) for part in (mine, theirs))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gradproof._algebra import alone, asked, forwards, layouts, linear, repeated
-from gradproof._algebra.backward import Asked, Backward, Cotangents
+from gradproof._algebra.backward import Answer, Asked, Backward, Cotangents
 from gradproof._algebra.comparing import Trial
 from gradproof._records import Finding
 
@@ -46,6 +46,7 @@ def tried(
     cotangents: tuple[Cotangents, Cotangents],
     tolerance: Mapping[str, float],
     right: Iterable[str] = (),
+    first: Answer | None = None,
 ) -> Tried:
     """Tries a backward pass.
 
@@ -54,8 +55,10 @@ def tried(
         cotangents: two sets of random cotangents.
         tolerance: what may be off, relative, by input.
         right: the inputs whose gradient was found right.
+        first: what the first cotangents gave in an earlier call, if they were asked; one call less is made then.
     """
-    calls = [backward.gradients(Asked(cotangents[0])) for _ in range(repeated.CALLS)]
+    earlier = [] if first is None else [first]
+    calls = [backward.gradients(Asked(cotangents[0])) for _ in range(repeated.CALLS - len(earlier))] + earlier
     sizes, off = repeated.spread(calls)
     trial = Trial(backward, cotangents, calls[0], tolerance, tuple(sizes), frozenset(right))
     unsteady = repeated.nondeterministic(trial, off)

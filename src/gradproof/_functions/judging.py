@@ -40,14 +40,15 @@ class Chosen:
 def judge(subject: Subject, chosen: Chosen, settings: Settings) -> Report:
     """The report on a function with its backward pass."""
     everything = subject.cotangents()
-    broken = _malformed(subject, everything)
+    first = attempt(subject.backward().gradients, Asked(everything))
+    broken = _malformed(subject, first)
     if broken is not None:
         return refused(first_call(subject, chosen), settings, "its gradient is of no form that fits", [broken])
     report = asked(subject, everything, chosen, settings)
     if settings.options.method == "classic":
         return report
     with planned():
-        return _further(subject, everything, chosen, settings, report)
+        return _further(subject, (everything, first), chosen, settings, report)
 
 
 def first_call(subject: Subject, chosen: Chosen) -> Call:
@@ -56,10 +57,11 @@ def first_call(subject: Subject, chosen: Chosen) -> Call:
 
 
 def _further(
-    subject: Subject, everything: Cotangents, chosen: Chosen, settings: Settings, report: Report
+    subject: Subject, asked_first: tuple[Cotangents, Any], chosen: Chosen, settings: Settings, report: Report
 ) -> Report:  # fmt: skip
-    """The report with what the laws and each output alone say."""
-    tested = _laws(subject, report, settings) if settings.options.method == "auto" else Tried(())
+    """The report with what the laws and each output alone say, given the first cotangents and what they gave."""
+    everything, first = asked_first
+    tested = _laws(subject, first, report, settings) if settings.options.method == "auto" else Tried(())
     failing = any(f.severity == "error" and f.detail == "undefined cotangent" for f in tested.findings)
     if not failing:
         report = _each_alone(subject, everything, chosen, settings, report)
@@ -73,15 +75,13 @@ def _further(
     return report
 
 
-def _malformed(subject: Subject, everything: Cotangents) -> Finding | None:
+def _malformed(subject: Subject, found: Any) -> Finding | None:
     """What is wrong with the form of what the backward pass returns, where the framework itself refuses it."""
-    backward = subject.backward()
-    found = attempt(backward.gradients, Asked(everything))
     if not isinstance(found, RuntimeError | TypeError | ValueError) or not any(
         words in str(found) for words in REFUSED
     ):
         return None
-    masks = {slot.name: np.ones(slot.shape, dtype=bool) for slot in backward.inputs}
+    masks = {slot.name: np.ones(slot.shape, dtype=bool) for slot in subject.backward().inputs}
     names = tuple(masks)
     return Finding(
         "contract", "error", names, Place(f"all of {listed(names)}", masks), f"{told(found)}.",
@@ -169,8 +169,8 @@ def _lawful(report: Report, findings: Sequence[Finding]) -> tuple[Report, list[F
     return replace(report, findings=kept), new
 
 
-def _laws(subject: Subject, report: Report, settings: Settings) -> Tried:
-    """What the laws say; nothing where the budget does not reach for them."""
+def _laws(subject: Subject, first: Any, report: Report, settings: Settings) -> Tried:
+    """What the laws say, given the first answer; nothing where the budget does not reach for them."""
     try:
         settings.meter.afford(LAWS)
     except BudgetExhaustedError:
@@ -179,7 +179,8 @@ def _laws(subject: Subject, report: Report, settings: Settings) -> Tried:
     tolerance = {slot.name: settings.options.tolerance_of(slot.name, slot.format) for slot in backward.inputs}
     right = [name for name, found in report.tensors.items() if found.verdict is Verdict.CORRECT]
     with np.errstate(all="ignore"):
-        return tried(backward, (subject.cotangents(), subject.cotangents(1)), tolerance, right)
+        given = first if isinstance(first, Answer) else None
+        return tried(backward, (subject.cotangents(), subject.cotangents(1)), tolerance, right, given)
 
 
 @dataclass(frozen=True)

@@ -62,11 +62,7 @@ class Graph:
     @cached_property
     def outputs(self) -> tuple[Slot, ...]:
         """The outputs that can be differentiated."""
-        many = len(self.function.outputs) > 1
-        return tuple(
-            Slot(f"output {i}" if many else "the output", shape, _format(dtype), dtype.is_complex)
-            for i, (shape, dtype) in enumerate(self.function.outputs)
-        )
+        return slots_of(self.function)
 
     @cached_property
     def values(self) -> tuple[NDArray[Any], ...]:
@@ -255,6 +251,15 @@ def laid(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
     if layout is Layout.ROWS:
         return tensor[:1].clone().expand(tensor.shape)
     return torch.conj(torch.conj_physical(tensor))
+
+
+def slots_of(function: Function) -> tuple[Slot, ...]:
+    """The outputs of a function that can be differentiated."""
+    many = len(function.outputs) > 1
+    return tuple(
+        Slot(f"output {i}" if many else "the output", shape, _format(dtype), dtype.is_complex)
+        for i, (shape, dtype) in enumerate(function.outputs)
+    )
 
 
 def graph_of(function: Function, random: Snapshot, vjp: Pass | None = None) -> Graph:

@@ -198,9 +198,9 @@ def _same_again(function: Function, outputs: Sequence[torch.Tensor], random: Sna
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors hold the same numbers, NaN among them."""
-    a, b = one.detach(), other.detach()
-    if a.layout is torch.strided and torch.equal(a, b):  # most often, and far quicker
+    if one.layout is torch.strided and torch.equal(one, other):  # most often, and far quicker
         return True
+    a, b = one.detach(), other.detach()
     return bool(((a == b) | ((a != a) & (b != b))).all())
 
 

@@ -38,9 +38,19 @@ class Reach:
         roots, devices = tuple(roots), tuple(devices)
         modules: list[torch.nn.Module] = []
         sources = [*global_sources(), of_processor(), *(of_device(d) for d in _cards(devices))]
-        for name, thing in walk(roots, DEPTH, MOST, stop=_ends):
+        known: dict[type, bool] = {}
+
+        def ends(thing: Any) -> bool:
+            kind = type(thing)
+            if kind not in known:
+                known[kind] = _ends(thing)
+            return known[kind]
+
+        for name, thing in walk(roots, DEPTH, MOST, stop=ends):
             if isinstance(thing, torch.nn.Module):
                 modules.append(thing)
+            elif not ends(thing):
+                continue
             elif isinstance(thing, torch.Generator):
                 sources.append(of_generator(name, thing))
             elif (found := source_of(thing, name)) is not None:

@@ -7,7 +7,7 @@ contents in the first calls and put back after each from then on.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,9 +55,12 @@ class Behind:
         kept = tuple((tensor, tensor.detach().clone()) for tensor in further)
         return replace(self, buffers=(*self.buffers, *kept), versions=[*self.versions, *(t._version for t in further)])
 
-    @contextmanager
-    def after_call(self) -> Iterator[None]:
+    def after_call(self) -> AbstractContextManager[None]:
         """Puts buffers back that a call has changed."""
+        return self._put_back() if self.buffers else nullcontext()
+
+    @contextmanager
+    def _put_back(self) -> Iterator[None]:
         try:
             yield
         finally:

@@ -8,7 +8,7 @@ import torch
 
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.pytorch import functions
-from gradproof._adapters.pytorch.backward import Graph
+from gradproof._adapters.pytorch.backward import Graph, slots_of
 from gradproof._adapters.pytorch.functions import Function, Pass
 from gradproof._adapters.pytorch.second import Second
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, wider
@@ -38,7 +38,7 @@ class TensorSubject:
     @property
     def outputs(self) -> tuple[Slot, ...]:
         """The outputs that can be differentiated."""
-        return self.backward().outputs
+        return slots_of(self.function)
 
     def cotangents(self, number: int = 0) -> Cotangents:
         """Random cotangents, each time the same for a number."""

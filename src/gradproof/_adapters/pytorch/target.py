@@ -107,11 +107,18 @@ class OfFunction:
         total = None
         for output, cotangent in zip(outputs_of(self.function(tensors)), self.cotangents, strict=True):
             if cotangent is not None:
-                wide = output.to(torch.complex128 if output.is_complex() else torch.float64)
-                part = (wide * cotangent.to(output.device).conj()).sum()
-                part = part.real if part.is_complex() else part
+                part = _product(output, cotangent)
                 total = part if total is None else total + part
         return total
+
+
+def _product(output: torch.Tensor, cotangent: torch.Tensor) -> torch.Tensor:
+    """Real part of the sum of an output times the conjugate of a cotangent in double precision."""
+    if output.dtype is torch.float64 and not cotangent.is_complex() and output.device == cotangent.device:
+        return (output * cotangent).sum()  # most often: nothing to convert
+    wide = output.to(torch.complex128 if output.is_complex() else torch.float64)
+    part = (wide * cotangent.to(output.device).conj()).sum()
+    return part.real if part.is_complex() else part
 
 
 def outputs_of(returned: Any) -> list[torch.Tensor]:

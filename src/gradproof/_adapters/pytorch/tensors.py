@@ -95,11 +95,15 @@ def tensor_of(array: NDArray[Any], like: torch.Tensor) -> torch.Tensor:
     """An array as a tensor: a view of it, or a copy in the layout of the user's where that is not the plain one."""
     if array.dtype == np.longdouble or array.dtype == np.clongdouble:
         array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-    found = torch.from_numpy(np.require(array, requirements="W"))
+    found = torch.from_numpy(array if type(array) is np.ndarray and array.flags.writeable else _writable(array))
     if like.is_contiguous() or found.numel() < 2 or not _dense(like):
         return found
     laid_out = torch.empty_strided(like.shape, like.stride(), dtype=found.dtype)
     return laid_out.copy_(found)
+
+
+def _writable(array: NDArray[Any]) -> NDArray[Any]:
+    return np.require(array, requirements="W")
 
 
 def _dense(tensor: torch.Tensor) -> bool:
