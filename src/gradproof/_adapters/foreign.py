@@ -47,6 +47,7 @@ class Foreign:
         resident: makes a call on tensors, chosen by name, that stay where they are; None where they became arrays.
         user: the user's own cost, where the one of arrays stands for it; None where that is it.
         moves: where the tensors lie, and the steps that each optimizer has taken that holds any; None where unknown.
+        together: the cost of several parameter sets at once, each array with a leading axis; None where there is none.
         searched: whether ``sources`` are all that the functions can reach, the global ones among them.
         floating: tells a function of floating-point errors, by NumPy's names, while entered; None where NumPy does.
     """
@@ -66,6 +67,7 @@ class Foreign:
     user: Callable[..., Any] | None = None
     moves: Callable[[], tuple[int, Mapping[int, int]]] | None = None
     floating: Callable[[Callable[[str], object]], AbstractContextManager[Any]] | None = None
+    together: Callable[..., Any] | None = None
     searched: bool = False
 
 

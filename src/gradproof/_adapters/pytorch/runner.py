@@ -114,6 +114,22 @@ class Runner:
             returned = self.target(tensors, self.given(args, native=native), options)
         return (plain(returned[0]), None) if self.paired and _is_pair(returned) else plain(returned)
 
+    def together(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> NDArray[Any]:
+        """The costs of several parameter sets, one a row of each array, by ``torch.func.vmap``; raises as it does."""
+        native = self.natively(arrays)
+        with self.behind.after_call(), torch.no_grad(), self.around(native=native):
+            given = self.given(args, native=native)
+            sets = [torch.from_numpy(array) for array in arrays]
+            if native and self.lower:
+                sets = [t.to(like.dtype) for t, like in zip(sets, self.likes, strict=True)]
+
+            def one(*tensors: torch.Tensor) -> torch.Tensor:
+                found: torch.Tensor = self.target(tensors, given, options)
+                return found.reshape(())
+
+            costs = torch.func.vmap(one)(*sets)
+        return np.asarray(costs.to(torch.float64).numpy())
+
     def derivative(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Flat:
         """What reverse mode says the gradient is; zero for a tensor that it does not reach."""
         native = self.natively(arrays)

@@ -239,6 +239,7 @@ def packed(
         callable(grads), found.native, found.twin, found.notes, found.draws, found.evaluations,
         traced=wanted.grads is None, replayed=runner.replayed if wanted.grads is None and found.draws else None,
         floating=floating_errors, user=wanted.cost, moves=partial(_moves, runner.likes), searched=known is not None,
+        together=None if runner.paired or runner.graph or runner.mode or runner.only else runner.together,
     )  # fmt: skip
     return Translated(cost, wanted.params, grads, foreign, wanted.args)
 
