@@ -142,6 +142,7 @@ class Noise:
         steps_only: the values are so coarse that the cost is a staircase.
         finite: whether the cost could be evaluated beside the point at all.
         narrowed: whether that took far smaller steps than usual, as some parameter lies next to the domain's edge.
+        rounded: numbers are rounded to a lower precision inside the cost, and sigma is what that does across many steps.
     """
 
     sigma: float
@@ -155,6 +156,7 @@ class Noise:
     steps_only: bool = False
     finite: bool = True
     narrowed: bool = False
+    rounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
