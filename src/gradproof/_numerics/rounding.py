@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 #: The spacing looked at first, relative to the parameters, and the factor between spacings.
 FIRST, APART = 4e-3, 16.0
+#: The widest spacing, at which a smooth cost still is one polynomial.
+FURTHEST = 3.2e-2
 #: Closer spacings looked at while what is seen falls.
 CLOSER = 3
 #: Points on either side.
@@ -22,9 +24,15 @@ POINTS = 10
 ORDERS = (6, 7)
 #: Times the format's own rounding from which on something is seen; and how alike two spacings must be.
 SEEN, ALIKE = 30.0, 5.0
+#: The share of a distance within which its own slope is seen, how often it is halved, and what a step is: so many values
+#: in a row that stay within this factor.
+TINY, HALVINGS, ROW, STAYS = 2.0**-20, 32, 7, 1.25
+
+#: Relative steps in, residuals out.
+Line = Callable[[Sequence[float]], NDArray[np.float64]]
 
 
-def rounding_inside(line: Callable[[Sequence[float]], NDArray[np.float64]], floor: float) -> float:
+def rounding_inside(line: Line, floor: float) -> float:
     """The noise that rounding inside a cost is across many of its steps.
 
     Args:
@@ -37,23 +45,60 @@ def rounding_inside(line: Callable[[Sequence[float]], NDArray[np.float64]], floo
     first = _levels(line, FIRST)
     if not min(first) > SEEN * floor:
         return 0.0
+    noise = _noise(line, first, floor)
+    return noise if noise and _jumps(line, floor) else 0.0
+
+
+def _noise(line: Line, first: tuple[float, float], floor: float) -> float:
+    """What two spacings show alike; 0 where none do."""
     before = first
     for k in range(1, CLOSER + 1):
         level = _levels(line, FIRST / APART**k)
-        if _alike(before, level):
-            return max(*before, *level)
         if not min(level) > SEEN * floor:
             break
+        if _alike(before, level):
+            return max(*before, *level)
         before = level
-    further = _levels(line, FIRST * APART / 2.0)
+    further = _levels(line, FURTHEST)
     return max(*first, *further) if _alike(first, further) else 0.0
 
 
+def _jumps(line: Line, floor: float) -> bool:
+    """Whether the cost has steps on both sides of the point, each found by halving the distance that it lies in.
+
+    What many kinks add up to may look like noise, too; but halving it halves what is seen.
+    """
+    return all(_halved(line, side * FIRST * POINTS, floor) for side in (1.0, -1.0))
+
+
+def _halved(line: Line, end: float, floor: float) -> bool:
+    """Whether a step is left after many halvings of a distance that begins half way to ``end``."""
+    start, near = 0.5 * end, 0.5 * end * (1.0 + TINY)
+    low, beside, high = line([start, near, end])
+    slope = (beside - low) / (near - start)  # between two steps
+    left, right = start, end
+    gaps = [high - low - slope * (right - left)]
+    for _ in range(HALVINGS):
+        middle = 0.5 * (left + right)
+        value = float(line([middle])[0])
+        first, second = value - low - slope * (middle - left), high - value - slope * (right - middle)
+        if abs(first) >= abs(second):
+            right, high = middle, value
+        else:
+            left, low = middle, value
+        gaps.append(max(first, second, key=abs))
+        row = [abs(gap) for gap in gaps[-ROW:]]
+        if len(row) == ROW and 0.0 < max(row) <= STAYS * min(row):
+            return min(row) > SEEN * floor
+    return False
+
+
 def _alike(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return 0.0 < max(*one, *other) <= ALIKE * min(*one, *other)
+    """Whether two spacings show the same noise; kinks and curvature grow as the spacing or faster."""
+    return 0.0 < max(*one, *other) <= ALIKE * min(max(one), max(other))
 
 
-def _levels(line: Callable[[Sequence[float]], NDArray[np.float64]], spacing: float) -> tuple[float, float]:
+def _levels(line: Line, spacing: float) -> tuple[float, float]:
     """The noise on either side of the point; NaN where the cost is not finite."""
     steps = [k * spacing for k in range(1, POINTS + 1)]
     values = line([*steps, *(-step for step in steps)])

@@ -216,7 +216,7 @@ class Judge:
         found = across.judge(blocks, aim)
         if found.status == "undecided" and found.reason in ("kink", "noise", "scale"):
             found = replace(found, reason="rounded")
-        return replace(found, noise=rounded)
+        return replace(found, low=min(found.low, outcome.low), noise=rounded)
 
     def _start(self, aim: Aim, unit: float) -> float | None:
         """The step at which rounding alone would meet the target, once the cost is known to be smooth."""
