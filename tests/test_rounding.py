@@ -47,7 +47,7 @@ WAYS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 
 
 def network(seed: int, way: str) -> tuple[Callable[[Params], float], Params, Callable[..., Params]]:
-    """A tanh network whose hidden layer is rounded, beside a weight decay that is not; the claim uses what was cached."""
+    """A tanh network with its hidden layer rounded, beside a weight decay that is not; the claim uses the cache."""
     rng = np.random.default_rng([seed, 31])
     params = {"W": 0.6 * rng.normal(size=(5, 6)), "v": rng.normal(size=6)}
     X, y = rng.normal(size=(20, 5)), rng.normal(size=20)
@@ -76,6 +76,16 @@ def test_what_is_rounded_inside_is_judged_across_its_steps(seed: int, way: str) 
         assert "rounded inside, to about" in right.tensors["W"].reason
     near = gp.check(cost, params, lambda p: grads(p, 1.0 + 1e-7), seed=seed, method="probe")
     assert near.verdict != "wrong"
-    planted = gp.check(cost, params, lambda p: grads(p, 1.2), seed=seed, method="probe")
-    assert planted.tensors["W"].verdict == "wrong"
-    assert planted.tensors["v"].verdict == "correct"
+    for factor in (1.2, 0.0, -1.0):
+        planted = gp.check(cost, params, lambda p, factor=factor: grads(p, factor), seed=seed, method="probe")
+        assert planted.tensors["W"].verdict != "correct"
+        assert planted.tensors["v"].verdict == "correct"
+
+
+def test_a_factor_far_above_the_rounding_is_wrong() -> None:
+    verdicts = []
+    for seed in range(10):
+        cost, params, grads = network(seed, "single")
+        report = gp.check(cost, params, lambda p, grads=grads: grads(p, 1.2), seed=seed, method="probe")
+        verdicts.append(report.tensors["W"].verdict)
+    assert verdicts.count(gp.Verdict.WRONG) >= 8

@@ -1,7 +1,7 @@
 """Whether a cost rounds numbers on its way to a lower precision than it returns, and by how much that moves it.
 
-The decision behind it: such a cost is smooth, or flat, between two of its steps, and no noise is seen there. Across many
-steps they are noise of one size, however far apart the points are; curvature and kinks grow with that distance, and a
+The decision behind it: such a cost is smooth, or flat, between two of its steps, and no noise is seen there. Across
+many of them they are noise of one size, however far apart the points are; curvature and kinks grow with that distance, and a
 single jump lies on one side only. So high differences are taken on both sides of the point, at spacings far apart, and
 only what is the same at two of them is rounding.
 """
@@ -24,9 +24,9 @@ POINTS = 10
 ORDERS = (6, 7)
 #: Times the format's own rounding from which on something is seen; and how alike two spacings must be.
 SEEN, ALIKE = 30.0, 5.0
-#: The share of a distance within which its own slope is seen, how often it is halved, and what a step is: so many values
-#: in a row that stay within this factor.
-TINY, HALVINGS, ROW, STAYS = 2.0**-20, 32, 7, 1.25
+#: The share of a distance within which its own slope is seen, how often it is halved, and what a step is: so many
+#: values in a row that stay within this factor.
+TINY, HALVINGS, ROW, STAYS = 2.0**-26, 40, 7, 1.25
 
 #: Relative steps in, residuals out.
 Line = Callable[[Sequence[float]], NDArray[np.float64]]
@@ -89,7 +89,7 @@ def _halved(line: Line, end: float, floor: float) -> bool:
         gaps.append(max(first, second, key=abs))
         row = [abs(gap) for gap in gaps[-ROW:]]
         if len(row) == ROW and 0.0 < max(row) <= STAYS * min(row):
-            return min(row) > SEEN * floor
+            return bool(min(row) > SEEN * floor)
     return False
 
 

@@ -142,8 +142,8 @@ class Noise:
         steps_only: the values are so coarse that the cost is a staircase.
         finite: whether the cost could be evaluated beside the point at all.
         narrowed: whether that took far smaller steps than usual, as some parameter lies next to the domain's edge.
-        sides: the error of one evaluation as either side of the point shows it, where a kink lies on it; inf elsewhere.
-        rounded: numbers are rounded to a lower precision inside the cost, and sigma is what that does across many steps.
+        sides: the error of one evaluation as seen on either side alone, where a kink lies at the point; inf elsewhere.
+        rounded: the cost rounds inside to a lower precision, and sigma is what that does across many steps.
     """
 
     sigma: float

@@ -191,7 +191,11 @@ class Judge:
                 break
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
-        if outcome.status != "wrong" and outcome.reason == "kink" and (self.reference.noise.quantised or self.reference.noise.rounded):
+        if (
+            outcome.status != "wrong"
+            and outcome.reason == "kink"
+            and (self.reference.noise.quantised or self.reference.noise.rounded)
+        ):
             outcome = replace(outcome, reason="noise")  # each rounding looks like a kink
         status = "undecided" if outcome.status == "open" else outcome.status
         outcome = replace(outcome, status=status, probes=tuple(probes), seeds=tuple(seeds), tensors=members)
