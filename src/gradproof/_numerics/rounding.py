@@ -1,9 +1,9 @@
 """Whether a cost rounds numbers on its way to a lower precision than it returns, and by how much that moves it.
 
 The decision behind it: such a cost is smooth, or flat, between two of its steps, and no noise is seen there. Across
-many of them they are noise of one size, however far apart the points are; curvature and kinks grow with that distance, and a
-single jump lies on one side only. So high differences are taken on both sides of the point, at spacings far apart, and
-only what is the same at two of them is rounding.
+many of them they are noise of one size, however far apart the points are. So high differences are taken on both sides
+of the point, at spacings far apart. Kinks and curvature show there as well, but halving a distance halves them, while a
+step stays; and a single jump lies on one side only.
 """
 
 import math
@@ -46,11 +46,11 @@ def rounding_inside(line: Line, floor: float) -> float:
     if not min(first) > SEEN * floor:
         return 0.0
     noise = _noise(line, first, floor)
-    return noise if noise and _jumps(line, floor) else 0.0
+    return noise if _jumps(line, floor) else 0.0
 
 
 def _noise(line: Line, first: tuple[float, float], floor: float) -> float:
-    """What two spacings show alike; 0 where none do."""
+    """What two spacings show alike; the most that is seen where none do, as where steps are few."""
     before = first
     for k in range(1, CLOSER + 1):
         level = _levels(line, FIRST / APART**k)
@@ -60,7 +60,7 @@ def _noise(line: Line, first: tuple[float, float], floor: float) -> float:
             return max(*before, *level)
         before = level
     further = _levels(line, FURTHEST)
-    return max(*first, *further) if _alike(first, further) else 0.0
+    return max(level for level in (*first, *further) if not math.isnan(level))
 
 
 def _jumps(line: Line, floor: float) -> bool:
@@ -107,8 +107,12 @@ def _levels(line: Line, spacing: float) -> tuple[float, float]:
 
 def _level(values: NDArray[np.float64]) -> float:
     """The larger of two orders of the difference table: sqrt(mean of squared differences x (j!)^2 / (2j)!)."""
-    found = []
-    for order in ORDERS:
-        steps = np.diff(values, order)
-        found.append(float(np.sqrt(np.mean(steps**2) / math.comb(2 * order, order))))
-    return math.nan if any(map(math.isnan, found)) else max(found)
+    top = float(np.max(np.abs(values)))
+    if top == 0.0 or not math.isfinite(top):
+        return 0.0 if top == 0.0 else math.nan
+    # Scaled, since squares of large costs overflow.
+    tables = (np.diff(values / top, order) for order in ORDERS)
+    return top * max(
+        float(np.sqrt(np.mean(table**2) / math.comb(2 * order, order)))
+        for order, table in zip(ORDERS, tables, strict=True)
+    )
