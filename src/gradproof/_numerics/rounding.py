@@ -73,15 +73,21 @@ def _jumps(line: Line, floor: float) -> bool:
 
 def _halved(line: Line, end: float, floor: float) -> bool:
     """Whether a step is left after many halvings of a distance that begins half way to ``end``."""
-    start, near = 0.5 * end, 0.5 * end * (1.0 + TINY)
-    low, beside, high = line([start, near, end])
-    slope = (beside - low) / (near - start)  # between two steps
+    start = 0.5 * end
+    tiny = TINY * start
+    low, after, before, high = line([start, start + tiny, end - tiny, end])
+    slope, last = (after - low) / tiny, (high - before) / tiny  # between two steps
+    bend = (last - slope) / (end - start)
+
+    def smooth(left: float, right: float) -> float:
+        return float(slope * (right - left) + 0.5 * bend * (right - left) * (left + right - 2.0 * start))
+
     left, right = start, end
-    gaps = [high - low - slope * (right - left)]
+    gaps = [high - low - smooth(left, right)]
     for _ in range(HALVINGS):
         middle = 0.5 * (left + right)
         value = float(line([middle])[0])
-        first, second = value - low - slope * (middle - left), high - value - slope * (right - middle)
+        first, second = value - low - smooth(left, middle), high - value - smooth(middle, right)
         if abs(first) >= abs(second):
             right, high = middle, value
         else:
