@@ -172,7 +172,7 @@ class Reference:
         size = abs(float(noise.cost))
 
         def line(steps: Sequence[float]) -> NDArray[np.float64]:
-            return residuals(self.evaluator.lines([Ray(direction, tuple(steps))])[0], noise.cost)
+            return np.array(residuals(self.evaluator.lines([Ray(direction, tuple(steps))])[0], noise.cost))
 
         sigma = rounding_inside(line, max(0.5 * self.evaluator.problem.epsilon * size, 1e-300))
         if not sigma or not size:
