@@ -138,6 +138,17 @@ def test_a_rounded_cost_is_not_precise() -> None:
     assert answers(check(method="classic"))[PRECISION][0] == "not checked"
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kink_at_the_point_is_no_lack_of_precision(seed: int) -> None:
+    x = np.random.default_rng(seed).normal(size=20)
+    x[::4] = 0.0
+    report = gp.check(lambda x: 0.3 * float(np.sum(np.abs(x))) + 0.5 * float(x @ x), x, lambda x: 0.3 * np.sign(x) + x)
+    status, answer = answers(report)[PRECISION]
+    assert status == "yes", answer
+    rounded = gp.check(lambda x: float(np.float32(np.sum(np.abs(x)) + x @ x)), x, lambda x: np.sign(x) + 2.0 * x)
+    assert answers(rounded)[PRECISION][0] == "NO"
+
+
 def test_components() -> None:
     assert answers(check())[COMPONENTS] == ("yes", "385 of 385 along random lines, none one by one")
     for method in ("exhaustive", "classic"):

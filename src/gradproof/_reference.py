@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gradproof._evaluation import Evaluator
 from gradproof._numerics.ladder import DOT_ROUNDING, NOISE_FACTOR, RATIO, Pair, Settings, Slope, ladder
-from gradproof._numerics.noise import pilot
+from gradproof._numerics.noise import first_step, pilot
 from gradproof._records import Direction, Estimate, Noise, Part, Ray, Samples, Trace, Weighting
 
 #: Steps tried on one side only, relative to the parameter, each a quarter of the one before.
@@ -141,7 +141,7 @@ class Reference:
             One estimate a direction.
         """
         used = noise or self.noise
-        settings = Settings(used.sigma, used.epsilon, step or used.step, used.quantised, used.ceiling)
+        settings = Settings(used.sigma, used.epsilon, step or used.step, used.quantised or used.rounded, used.ceiling)
         waiting = {i: ladder(settings, target) for i in range(len(directions))}
         asked = {i: next(climb) for i, climb in waiting.items()}
         slopes: dict[int, float] = {}
@@ -163,6 +163,23 @@ class Reference:
         pair = _pairs([step], samples, self.noise.cost)[0]
         self.traces.add(direction, pair)
         return pair
+
+    def rounded_along(self, direction: Direction) -> Noise | None:
+        """What the cost's last digits are worth across many steps of what it rounds inside; None where it does not."""
+        from gradproof._numerics.rounding import rounding_inside  # only what cannot be told from close by pays for it
+
+        noise = self.noise
+        size = abs(float(noise.cost))
+
+        def line(steps: Sequence[float]) -> NDArray[np.float64]:
+            return np.array(residuals(self.evaluator.lines([Ray(direction, tuple(steps))])[0], noise.cost))
+
+        sigma = rounding_inside(line, max(0.5 * self.evaluator.problem.epsilon * size, 1e-300))
+        if not sigma or not size:
+            return None
+        sigma = max(sigma, noise.sigma)
+        step = max(noise.step, first_step(min(1e-3, sigma / size)))
+        return replace(noise, sigma=sigma, step=step, jump=False, ceiling=math.inf, rounded=True)
 
     def one_sided(self, direction: Direction) -> list[tuple[float, float]]:
         """The mismatch along a direction from each side of the point on which the cost exists.

@@ -178,6 +178,7 @@ def pilot(
             # A kink falls with the spacing, true noise does not; nor does it grow with it.
             if sigma > 30.0 * closer and _grows(line, spacing * FURTHER, sigma):
                 sigma, bent = closer, True
+                found["sides"] = max(_jump(seen.residual, floor)[1] for seen in (look, close))
     found["sigma"] = max(sigma, floor)
     if sigma > 4.0 * epsilon * abs(cost) and cost and not bent:
         found["step"] = max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)

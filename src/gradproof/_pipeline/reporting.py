@@ -155,7 +155,9 @@ def looked_at(found: Found, session: Session, random: tuple[str, ...] | None, no
     digits = None
     if noise is not None and float(noise.cost):
         size = abs(float(noise.cost))
-        digits = -math.log10(max(noise.sigma / size, noise.epsilon, float(np.finfo(np.float64).eps) / 2.0))
+        digits = -math.log10(
+            max(min(noise.sigma, noise.sides) / size, noise.epsilon, float(np.finfo(np.float64).eps) / 2.0)
+        )
     drawn = () if random is None else random or ("a source that was not found",)
     own = sorted({name for name in session.native_formats if name})  # what is not evaluated at float64 copies
     precision = " and ".join(own) or found.precision

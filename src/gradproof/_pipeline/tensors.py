@@ -24,6 +24,7 @@ REASONS = {
     "rounding": "claim and reference differ by no more than the rounding of such a claim",
     "domain": "the cost cannot be evaluated on both sides of this point",
     "budget": "the budget ran out",
+    "rounded": "numbers are rounded to a lower precision inside the cost, and that hides the rest",
     "staircase": "the cost is a staircase here: flat or rising, as its steps are looked at closely or from afar",
 }
 
@@ -90,6 +91,9 @@ def tensor_report(tensor: Tensor, seen: Seen, findings: Sequence[Finding], nativ
         reach = f"; errors above {difference.high:.1e} would have been seen" if difference.high < 1.0 else ""
         coarse = outcome.reason == "kink" and seen.grain > COARSE
         reason = (TOO_COARSE if coarse else REASONS.get(outcome.reason, outcome.reason)) + reach
+        if outcome.reason == "rounded" and outcome.noise is not None and float(noise.cost):
+            share = outcome.noise.sigma / abs(float(noise.cost))
+            reason = f"the cost is rounded inside, to about {share:.0e} of itself, and that hides the rest{reach}"
         if outcome.absolute and outcome.reason == "noise":
             reason = f"the cost changes by no more than its last bits when {tensor.name} does{_reach(claimed, outcome)}"
     if verdict is Verdict.CORRECT and not reason and claimed.stats.moving and _is_zero(claimed, outcome):

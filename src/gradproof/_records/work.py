@@ -142,6 +142,8 @@ class Noise:
         steps_only: the values are so coarse that the cost is a staircase.
         finite: whether the cost could be evaluated beside the point at all.
         narrowed: whether that took far smaller steps than usual, as some parameter lies next to the domain's edge.
+        sides: the error of one evaluation as seen on either side alone, where a kink lies at the point; inf elsewhere.
+        rounded: the cost rounds inside to a lower precision, and sigma is what that does across many steps.
     """
 
     sigma: float
@@ -155,6 +157,8 @@ class Noise:
     steps_only: bool = False
     finite: bool = True
     narrowed: bool = False
+    sides: float = math.inf
+    rounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
-from gradproof._records import Direction, Estimate, Part, Stats, Weighting
+from gradproof._records import Direction, Estimate, Noise, Part, Stats, Weighting
 from gradproof._reference import Reference, next_step
 from gradproof._verdict.staircase import MOVES, steps_close, steps_far
 
@@ -38,6 +38,8 @@ ROUNDING = 16.0
 #: A gradient is computed from numbers that change, as the parameters do, by as much as the curvature says; where these
 #: cancel, what is left of their rounding is this many units of it. The dot products in them add up over their terms.
 CANCELLED = 64.0
+#: Why nothing may be decided of a cost that rounds inside, unless it is looked at from further off.
+STEPPED = ("kink", "noise", "jump", "staircase", "scale")
 #: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 #: The first step of a later group may be this many times the usual one.
@@ -106,6 +108,7 @@ class Outcome:
         absolute: whether the numbers are in units of the gradient instead, as for claims next to zero.
         tensors: the tensors that were probed together.
         floor: what rounding may make of such a claim, per relative step, where that is why nothing is decided.
+        noise: what the cost's last digits are worth, where it was judged across steps of rounding inside it.
     """
 
     status: str
@@ -119,6 +122,7 @@ class Outcome:
     absolute: bool = False
     tensors: tuple[int, ...] = ()
     floor: float = 0.0
+    noise: Noise | None = None
 
 
 @dataclass
@@ -187,13 +191,36 @@ class Judge:
                 break
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
-        if outcome.status != "wrong" and outcome.reason == "kink" and self.reference.noise.quantised:
+        if (
+            outcome.status != "wrong"
+            and outcome.reason == "kink"
+            and (self.reference.noise.quantised or self.reference.noise.rounded)
+        ):
             outcome = replace(outcome, reason="noise")  # each rounding looks like a kink
         status = "undecided" if outcome.status == "open" else outcome.status
         outcome = replace(outcome, status=status, probes=tuple(probes), seeds=tuple(seeds), tensors=members)
         if status == "wrong" and len(members) == 1:
             outcome = self._confirm(blocks, aim, outcome, step)
-        return outcome
+        return self._across(blocks, aim, outcome)
+
+    def _across(self, blocks: tuple[Block, ...], aim: Aim, outcome: Outcome) -> Outcome:
+        """The outcome across the steps of a cost that rounds inside; as it is where the cost does not.
+
+        Between two steps such a cost has another slope, which proves nothing against a claim of what is rounded.
+        """
+        noise = self.reference.noise
+        doubted = outcome.status == "undecided" and outcome.reason in STEPPED
+        doubted = doubted or (outcome.status == "wrong" and len(outcome.tensors) == 1)
+        if not doubted or noise.rounded or noise.quantised or noise.steps_only or noise.constant:
+            return outcome
+        rounded = self.reference.rounded_along(self.direction(blocks, outcome.seeds[:1]))
+        if rounded is None:
+            return outcome
+        across = replace(self, reference=replace(self.reference, noise=rounded), smooth=[])
+        found = across.judge(blocks, aim)
+        if found.status == "undecided" and found.reason in ("kink", "noise", "scale"):
+            found = replace(found, reason="rounded")
+        return replace(found, low=min(found.low, outcome.low), noise=rounded)
 
     def _start(self, aim: Aim, unit: float) -> float | None:
         """The step at which rounding alone would meet the target, once the cost is known to be smooth."""

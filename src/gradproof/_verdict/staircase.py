@@ -58,7 +58,9 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
             if slope * step > FIRST * own
         )
         if still >= STILL:
-            return True
+            if not noise.rounded or abs(probe.slope) <= AGREED * abs(probe.mismatch):
+                return True
+            continue
         gaps = [float(values[2 * k] - values[2 * k + 1]) for k in range(len(steps))]
         seen = [-gap / (2.0 * step) for gap, step in zip(gaps, steps, strict=True)]
         for first in range(len(steps) - ROW + 1):
@@ -68,8 +70,11 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
             agreed = max(row) - min(row) <= AGREED * size
             clear = steps[first] * size > CLEAR * own
             if clear and agreed and abs(row[0] - probe.mismatch * unit) > CONTRADICTED * size:
-                return True
-            if max(jump) - min(jump) <= AGREED * max(map(abs, jump)) and abs(row[-1]) > size:
+                if not noise.rounded:
+                    return True
+                if abs(row[0]) <= AGREED * size:
+                    return True
+            if not noise.rounded and max(jump) - min(jump) <= AGREED * max(map(abs, jump)) and abs(row[-1]) > size:
                 return True
     return False
 

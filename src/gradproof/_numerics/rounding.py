@@ -1,0 +1,124 @@
+"""Whether a cost rounds numbers on its way to a lower precision than it returns, and by how much that moves it.
+
+The decision behind it: such a cost is smooth, or flat, between two of its steps, and no noise is seen there. Across
+many of them they are noise of one size, however far apart the points are. So high differences are taken on both sides
+of the point, at spacings far apart. Kinks and curvature show there as well, but halving a distance halves them, while a
+step stays; and a single jump lies on one side only.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The spacing looked at first, relative to the parameters, and the factor between spacings.
+FIRST, APART = 4e-3, 16.0
+#: The widest spacing, at which a smooth cost still is one polynomial.
+FURTHEST = 3.2e-2
+#: Closer spacings looked at while what is seen falls.
+CLOSER = 3
+#: Points on either side.
+POINTS = 10
+#: Orders of the differences: those of a smooth cost vanish at these spacings.
+ORDERS = (6, 7)
+#: Times the format's own rounding from which on something is seen; and how alike two spacings must be.
+SEEN, ALIKE = 30.0, 5.0
+#: The share of a distance within which its own slope is seen, how often it is halved, and what a step is: so many
+#: values in a row that stay within this factor.
+TINY, HALVINGS, ROW, STAYS = 2.0**-26, 40, 7, 1.25
+
+#: Relative steps in, residuals out.
+Line = Callable[[Sequence[float]], NDArray[np.float64]]
+
+
+def rounding_inside(line: Line, floor: float) -> float:
+    """The noise that rounding inside a cost is across many of its steps.
+
+    Args:
+        line: relative steps in, residuals out; NaN where not finite.
+        floor: what the format of the result rounds off.
+
+    Returns:
+        Its standard deviation; 0 where the cost does not round.
+    """
+    first = _levels(line, FIRST)
+    if not min(first) > SEEN * floor:
+        return 0.0
+    noise = _noise(line, first, floor)
+    return noise if _jumps(line, floor) else 0.0
+
+
+def _noise(line: Line, first: tuple[float, float], floor: float) -> float:
+    """What two spacings show alike; the most that is seen where none do, as where steps are few."""
+    before = first
+    for k in range(1, CLOSER + 1):
+        level = _levels(line, FIRST / APART**k)
+        if not min(level) > SEEN * floor:
+            break
+        if _alike(before, level):
+            return max(*before, *level)
+        before = level
+    further = _levels(line, FURTHEST)
+    return max(level for level in (*first, *further) if not math.isnan(level))
+
+
+def _jumps(line: Line, floor: float) -> bool:
+    """Whether the cost has steps on both sides of the point, each found by halving the distance that it lies in.
+
+    What many kinks add up to may look like noise, too; but halving it halves what is seen.
+    """
+    return all(_halved(line, side * FIRST * POINTS, floor) for side in (1.0, -1.0))
+
+
+def _halved(line: Line, end: float, floor: float) -> bool:
+    """Whether a step is left after many halvings of a distance that begins half way to ``end``."""
+    start = 0.5 * end
+    tiny = TINY * start
+    low, after, before, high = line([start, start + tiny, end - tiny, end])
+    slope, last = (after - low) / tiny, (high - before) / tiny  # between two steps
+    bend = (last - slope) / (end - start)
+
+    def smooth(left: float, right: float) -> float:
+        return float(slope * (right - left) + 0.5 * bend * (right - left) * (left + right - 2.0 * start))
+
+    left, right = start, end
+    gaps = [high - low - smooth(left, right)]
+    for _ in range(HALVINGS):
+        middle = 0.5 * (left + right)
+        value = float(line([middle])[0])
+        first, second = value - low - smooth(left, middle), high - value - smooth(middle, right)
+        if abs(first) >= abs(second):
+            right, high = middle, value
+        else:
+            left, low = middle, value
+        gaps.append(max(first, second, key=abs))
+        row = [abs(gap) for gap in gaps[-ROW:]]
+        if len(row) == ROW and 0.0 < max(row) <= STAYS * min(row):
+            return bool(min(row) > SEEN * floor)
+    return False
+
+
+def _alike(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether two spacings show the same noise; kinks and curvature grow as the spacing or faster."""
+    return 0.0 < max(*one, *other) <= ALIKE * min(max(one), max(other))
+
+
+def _levels(line: Line, spacing: float) -> tuple[float, float]:
+    """The noise on either side of the point; NaN where the cost is not finite."""
+    steps = [k * spacing for k in range(1, POINTS + 1)]
+    values = line([*steps, *(-step for step in steps)])
+    return _level(values[:POINTS]), _level(values[POINTS:])
+
+
+def _level(values: NDArray[np.float64]) -> float:
+    """The larger of two orders of the difference table: sqrt(mean of squared differences x (j!)^2 / (2j)!)."""
+    top = float(np.max(np.abs(values)))
+    if top == 0.0 or not math.isfinite(top):
+        return 0.0 if top == 0.0 else math.nan
+    # Scaled, since squares of large costs overflow.
+    tables = (np.diff(values / top, order) for order in ORDERS)
+    return top * max(
+        float(np.sqrt(np.mean(table**2) / math.comb(2 * order, order)))
+        for order, table in zip(ORDERS, tables, strict=True)
+    )
