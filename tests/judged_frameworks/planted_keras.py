@@ -98,10 +98,10 @@ def held(model: Any) -> list[Any]:
 
 
 def judged(name: str, case: tuple[Any, Any, Any], slip: str, place: int) -> None:
-    """The right gradient by the framework and by hand, and a slip in one tensor."""
+    """The right gradient by the framework, by hand where state decides, and a slip in one tensor."""
     model, x, y = case
     before = held(model)
-    for grads in (None, reverse):
+    for grads in (None, reverse) if name in ("normalised", "dropped") else (None,):
         report = gp.check_module(model, cost, grads, data=(x, y))
         assert report.verdict == "correct", (name, str(report))
         assert held(model) == before, name
