@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gradproof._adapters.reach import walk
 from gradproof._errors import InputError
 
 DOING = "setting up the check of a model"
+#: How far from a function, and among how many things, further models are looked for.
+DEPTH, MOST = 4, 1000
 
 
 def is_keras_model(value: Any) -> bool:
@@ -33,6 +36,8 @@ class Exchanged:
         inputs: which of the arguments are moved as well.
         turn: what Keras's seed generators are moved on by, as each call of the model moves them; None where they stand
             still for the check, as they do in a scope by themselves.
+        others: variables of further models that the function leads to. A scope of Keras's knows nothing of what it was
+            not told, and a regulariser is then handed None.
     """
 
     function: Callable[..., Any]
@@ -40,6 +45,7 @@ class Exchanged:
     variables: Mapping[str, Any]
     inputs: tuple[int, ...] = ()
     turn: random.Random | None = None
+    others: tuple[Any, ...] = ()
 
     def __call__(self, params: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         import keras  # the user's own, imported long ago
@@ -54,7 +60,8 @@ class Exchanged:
             finally:  # what a layer keeps while it is traced is of no use afterwards
                 for layer, losses in kept:
                     layer._losses[:] = losses
-        mapping = [(variable, params[name]) for name, variable in self.variables.items()]
+        mapping = [(variable, variable.value) for variable in self.others]
+        mapping += [(variable, params[name]) for name, variable in self.variables.items()]
         if self.turn is not None:
             by = self.turn.getrandbits(16)
             mapping += [(seed, keras.ops.add(seed.value, by)) for seed in seeds_of(self.model)]
@@ -125,15 +132,23 @@ def of_model(
     numbers = grads is not None and not callable(grads)  # which belong to a pattern that is past
     turn = drawn if numbers else None
     frozen = [v.path for v in model.non_trainable_variables if _is_weight(v)]
-    claim = Exchanged(grads, model, variables, places, turn) if callable(grads) else grads
+    claim = Exchanged(grads, model, variables, places, turn, _others(grads, model)) if callable(grads) else grads
     if isinstance(grads, list | tuple) and len(grads) == len(variables):
         claim = dict(zip(variables, grads, strict=True))
     return Model(
-        Exchanged(cost, model, variables, places, turn),
+        Exchanged(cost, model, variables, places, turn, _others(cost, model)),
         params,
         claim,
         _notes(frozen, held=drawn is not None and not numbers),
     )
+
+
+def _others(function: Callable[..., Any], model: Any) -> tuple[Any, ...]:
+    """Variables of the models that a function leads to, other than the model itself."""
+    mine = {id(v) for v in model.variables}
+    found = [thing for _, thing in walk([("function", function)], DEPTH, MOST, stop=is_keras_model)]
+    models = [thing for thing in found if is_keras_model(thing) and getattr(thing, "built", True)]
+    return tuple({id(v): v for other in models for v in other.variables if id(v) not in mine}.values())
 
 
 def _by_path(variables: Sequence[Any]) -> dict[str, Any]:

@@ -194,9 +194,10 @@ class Graph:
         except (ValueError, tf.errors.OpError) as error:  # an operation without such a format
             raise CannotBeRewrittenError(str(error).splitlines()[0]) from error
         writes = any(map(_writes, _operations(graph)))
-        seeded = any(v.dtype.is_integer for v in self.variables) and writes and bool(rewriting.drawing)
-        drawn = tuple(dict.fromkeys(rewriting.drawing)) if drawing or seeded else ()
-        return Run(made, doubles, drawn, tuple(rewriting.narrow), drawing, writes)
+        drawn = writes and bool(rewriting.drawing)
+        states = tuple(v for v in self.variables if drawn and v.dtype.is_integer)
+        draws = tuple(dict.fromkeys(rewriting.drawing)) if drawing or states else ()
+        return Run(made, doubles, draws, tuple(rewriting.narrow), drawing, writes, states)
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,7 @@ class Run:
         narrow: the operations that are given less than double precision.
         numbered: whether these are told what to draw.
         writes: whether it writes to variables.
+        states: the variables that say what is drawn, and are moved on by drawing.
     """
 
     function: Any
@@ -218,6 +220,7 @@ class Run:
     narrow: tuple[str, ...]
     numbered: bool
     writes: bool
+    states: tuple[Any, ...] = ()
 
     def __call__(self, tensors: Sequence[Any], moved: Sequence[Any]) -> list[Any]:
         """What it returns, with these tensors as inputs.

@@ -6,7 +6,7 @@ called as it is, with the numbers in the user's own variables for the time of th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,8 @@ class Runner:
             leak, in what is traced.
         native_claims: whether gradients are computed in the user's own precision alone.
         kept_too: further variables that the code may write to when it is called as it is.
+        states: what the cost draws random numbers from. A gradient that is called as it is moves them on, and is put
+            back to where the cost starts from, so that both see one pattern.
     """
 
     target: Target
@@ -79,6 +81,7 @@ class Runner:
     called_claims: bool = False
     native_claims: bool = False
     kept_too: tuple[Any, ...] = ()
+    states: tuple[Any, ...] = ()
     doubles: Doubles = field(default_factory=Doubles, compare=False, repr=False)
     made: dict[Any, Made] = field(default_factory=dict, compare=False, repr=False)
 
@@ -241,7 +244,7 @@ class Runner:
         if made is not None:
             found = self.run_at(made, arrays, native=native)
             return Flat(dict(zip(made.names, map(array_of, found), strict=True)))
-        with self.placed(arrays, native=native) as leaves:
+        with self.placed(arrays, native=native) as leaves, held(self.states):
             entries = function(leaves, self._given(args), options)
             return Flat({name: array_of(value) if is_tensor(value) else value for name, value in entries.items()})
 
@@ -261,10 +264,8 @@ class Runner:
     @contextmanager
     def placed(self, arrays: Sequence[NDArray[Any]], *, native: bool) -> Iterator[list[Any]]:
         """The leaves with the engine's numbers in them, and in the user's variables until this is left."""
-        variables = [v for like in self.likes if (v := place_of(like)) is not None]
-        kept = [tf.identity(v) for v in variables]
         leaves = []
-        try:
+        with held([v for like in self.likes if (v := place_of(like)) is not None]):
             for array, like in zip(arrays, self.likes, strict=True):
                 variable, name = place_of(like), format_of(like)
                 if variable is None:
@@ -273,19 +274,10 @@ class Runner:
                     variable.assign(_tensor(array, name))
                     leaves.append(like)
             yield leaves
-        finally:
-            for variable, value in zip(variables, kept, strict=True):
-                variable.assign(value)
 
-    @contextmanager
-    def protected(self) -> Iterator[None]:
+    def protected(self) -> AbstractContextManager[None]:
         """What code that is called as it is writes to, put back in the end; in between it goes on as it would."""
-        kept = [tf.identity(v) for v in self.kept_too]
-        try:
-            yield
-        finally:
-            for variable, value in zip(self.kept_too, kept, strict=True):
-                variable.assign(value)
+        return held(self.kept_too)
 
     def _given(self, args: Sequence[Any]) -> list[Any]:
         """The user's further arguments, tensors where tensors were passed."""
@@ -294,6 +286,17 @@ class Runner:
         for value, dtype in zip(args[len(args) - count :], self.data, strict=True):
             found.append(value if dtype is None else tf.cast(tf.constant(np.array(value, subok=False)), dtype))
         return found
+
+
+@contextmanager
+def held(variables: Sequence[Any]) -> Iterator[None]:
+    """Variables that have their values again when this is left."""
+    kept = [tf.identity(v) for v in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
 
 
 def _tensor(array: NDArray[Any], name: str) -> Any:

@@ -129,6 +129,7 @@ def _settled(
     made = runner.traced("cost", runner.costs, wanted.args, wanted.options)
     run = runner.run_of(made, native=True)
     own, draws = float("nan"), run.draws
+    runner = replace(runner, states=() if runner.paired else run.states)
     if (made.graph.ruled() and not (draws or run.writes)) or not _has_traced_claims(runner, wanted, claim, shelf):
         runner = replace(runner, called_claims=True)
     state = runner.doubles.take()
