@@ -63,7 +63,7 @@ def said(report: gp.Report) -> bool:
 @pytest.mark.parametrize("factor", [1.0, 1.01])
 def test_the_verdicts_are_those_of_one_at_a_time(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "GAIN", 1e6)  # taken whatever it takes
-    W, x = 0.2 * normal(8, 6), normal(6, seed=1)
+    W, x = 0.2 * normal(20, 6), normal(6, seed=1)
     alone, many = (gp.check_function(dense(factor, batched=b), W, x, method="exhaustive") for b in (False, True))
     assert said(many)
     assert not said(alone), "a function without a rule for many sets is evaluated one by one"
@@ -74,7 +74,7 @@ def test_the_verdicts_are_those_of_one_at_a_time(factor: float, monkeypatch: pyt
 
 def test_parameters_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "GAIN", 1e6)
-    W = normal(4, 3).requires_grad_()
+    W = normal(40, 3).requires_grad_()
     before = W.detach().clone()
     report = gp.check(lambda p: torch.tanh(p).pow(2).sum(), W, method="exhaustive")
     assert report.verdict == "correct"
@@ -114,7 +114,7 @@ def test_what_is_another_function_for_many_sets_or_none_is_evaluated_one_by_one(
     cost: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "GAIN", 1e6)
-    report = gp.check(cost, normal(6).abs(), method="exhaustive")
+    report = gp.check(cost, normal(120).abs(), method="exhaustive")
     assert report.verdict == "correct", str(report)
     assert not said(report)
 
@@ -123,23 +123,33 @@ def test_random_costs_are_evaluated_one_by_one() -> None:
     def cost(p: Any) -> Any:
         return torch.nn.functional.dropout(p, 0.5).pow(2).sum()
 
-    report = gp.check(cost, normal(16), method="exhaustive")
+    report = gp.check(cost, normal(120), method="exhaustive")
     assert report.verdict == "correct"
     assert not said(report)
 
 
 def test_a_chunk_that_does_not_pay_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "GAIN", 0.0)
-    assert not said(gp.check(lambda p: p.pow(2).sum(), normal(5), method="exhaustive"))
+    assert not said(gp.check(lambda p: p.pow(2).sum(), normal(120), method="exhaustive"))
 
 
-@pytest.mark.parametrize(("memory", "most"), [(1 << 28, 256), (8 * 100 * 16, 16), (8 * 100 * 4, 4)])
+@pytest.mark.parametrize(("memory", "most"), [(1 << 28, 256), (8 * 3000 * 16, 16), (8 * 3000 * 4, 4)])
 def test_chunks_are_bounded_in_memory(memory: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "MEMORY", memory)
     monkeypatch.setattr(batching, "GAIN", 1e6)
-    p = normal(100)
+    p = normal(3000)
     session = open_session(in_numpy(Call(lambda q: q.pow(2).sum(), p, None), (), "exhaustive"))
     meter = Meter()
     still = batching.many_at_once(stand_still(session, meter), EVERY, meter)
     assert still.session.rows == most
     assert float(still.cost) == pytest.approx(float(p.pow(2).sum()), rel=1e-14)
+
+
+@pytest.mark.parametrize("size", [10, 120, 1000])
+def test_choosing_a_chunk_takes_a_small_share_of_the_work(size: int) -> None:
+    session = open_session(in_numpy(Call(lambda q: q.pow(2).sum(), normal(size), None), (), "exhaustive"))
+    meter = Meter()
+    still = stand_still(session, meter)
+    before = meter.count
+    batching.many_at_once(still, EVERY, meter)
+    assert meter.count - before <= 0.2 * 4 * size

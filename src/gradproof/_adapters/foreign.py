@@ -48,6 +48,8 @@ class Foreign:
         user: the user's own cost, where the one of arrays stands for it; None where that is it.
         moves: where the tensors lie, and the steps that each optimizer has taken that holds any; None where unknown.
         together: the cost of several parameter sets at once, each array with a leading axis; None where there is none.
+        inside: name of the format of the least precise numbers that the cost computes with, where the claims are
+            computed with such numbers too; "" where that is the parameters' own.
         searched: whether ``sources`` are all that the functions can reach, the global ones among them.
         floating: tells a function of floating-point errors, by NumPy's names, while entered; None where NumPy does.
     """
@@ -68,6 +70,7 @@ class Foreign:
     moves: Callable[[], tuple[int, Mapping[int, int]]] | None = None
     floating: Callable[[Callable[[str], object]], AbstractContextManager[Any]] | None = None
     together: Callable[..., Any] | None = None
+    inside: str = ""
     searched: bool = False
 
 

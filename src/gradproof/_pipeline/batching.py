@@ -5,7 +5,7 @@ processor's caches; beyond that it is slower than none.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +23,8 @@ PROBING, EVERYTHING = (1, 4), (1, 4, 16, 64, 256)
 MEMORY = 1 << 28
 #: A larger chunk must be faster per set by this much to be taken.
 GAIN = 0.9
+#: Evaluations that every component takes, about, and the share of them that may go into choosing a chunk.
+EACH, SHARE = 4, 0.1
 #: Points at which a cost of many sets is held against that of one, and how far they lie apart, relative.
 POINTS, APART = 4, 1e-2
 #: The two may differ by rounding, relative to the cost, and by this share of what the points differ by.
@@ -40,7 +42,8 @@ def together(session: Session, options: Options, meter: Meter) -> Session:
             "setting up a vectorised check", "`cost`", "a function of the parameters returning one cost for each set",
             "one that reads live arrays or returns a pair", "Drop vectorized=True, or pass cost and grads separately.",
         )  # fmt: skip
-    return replace(session, rows=_fastest(session, options, meter)[0])
+    tried = EVERYTHING if options.method == "exhaustive" else PROBING
+    return replace(session, rows=_fastest(session, tried, meter)[0])
 
 
 def many_at_once(still: Stillness, options: Options, meter: Meter) -> Stillness:
@@ -63,9 +66,12 @@ def many_at_once(still: Stillness, options: Options, meter: Meter) -> Stillness:
         or session.frozen is not None
         or session.kept is not None
         or session.caller.domains
-        or session.theta.size < POINTS
         or still.spread
     ):
+        return still
+    spare = SHARE * EACH * session.theta.size - 4 * POINTS
+    chunks = [rows for i, rows in enumerate(EVERYTHING) if 2 * sum(EVERYTHING[: i + 1]) <= spare]
+    if not chunks:
         return still
     many = replace(session, caller=replace(session.caller, cost=foreign.together), rows=POINTS)
     rng = np.random.default_rng([options.seed, 19])
@@ -80,7 +86,7 @@ def many_at_once(still: Stillness, options: Options, meter: Meter) -> Stillness:
     alone = min(_timed(partial(session.at_point, session.theta)) for _ in range(2))
     meter.spend(2)
     try:
-        rows, fastest = _fastest(many, options, meter)
+        rows, fastest = _fastest(many, chunks, meter)
     except Exception:  # whatever a framework raises for large chunks
         return still
     if fastest > GAIN * alone:
@@ -91,12 +97,12 @@ def many_at_once(still: Stillness, options: Options, meter: Meter) -> Stillness:
     return replace(still, session=chosen, cost=cost)
 
 
-def _fastest(session: Session, options: Options, meter: Meter) -> tuple[int, float]:
+def _fastest(session: Session, chunks: Sequence[int], meter: Meter) -> tuple[int, float]:
     """The chunk size that was fastest per parameter set, and its seconds a set."""
     best, fastest = 1, float("inf")
     given = sum(getattr(array, "nbytes", 0) for array in (session.call.batch.arrays if session.call.batch else ()))
     most = max(1, MEMORY // (8 * max(1, session.theta.size) + given))
-    for rows in EVERYTHING if options.method == "exhaustive" else PROBING:
+    for rows in chunks:
         if rows > most or rows > max(4, 4 * session.theta.size):
             break
         tried = replace(session, rows=rows)

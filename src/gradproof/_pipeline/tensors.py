@@ -25,6 +25,7 @@ REASONS = {
     "domain": "the cost cannot be evaluated on both sides of this point",
     "budget": "the budget ran out",
     "rounded": "numbers are rounded to a lower precision inside the cost, and that hides the rest",
+    "inside": "the cost computes in lower precision inside, and its gradient is off by no more than that rounds",
     "staircase": "the cost is a staircase here: flat or rising, as its steps are looked at closely or from afar",
 }
 

@@ -368,6 +368,8 @@ def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
         return result
     if enough and relative_low(sure) > aim.wrong:
         return replace(result, status="wrong", low=sure)
+    if k >= PATIENCE and relative_low(sure) > aim.tolerance and relative_low(_rms(sizes)) <= aim.wrong:
+        return replace(result, status="undecided", reason="inside")  # between what is right and what no rounding does
     if k >= PATIENCE and relative_low(low) > aim.wrong:
         return replace(result, status="undecided", reason="kink")
     if k >= 3 and relative_high(high) <= aim.aim:

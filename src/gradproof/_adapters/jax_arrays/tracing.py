@@ -14,6 +14,7 @@ import numpy as np
 from jax.extend import core
 
 from gradproof._adapters.jax_arrays.arrays import is_lower
+from gradproof._records import spacing
 
 #: Operations that draw random numbers.
 DRAWING = ("random_bits", "rng_bit_generator", "rng_uniform", "threefry2x32")
@@ -30,6 +31,8 @@ OPENED = (
 )  # fmt: skip
 #: Those of them whose insides are gone through more than once, or not at all.
 AROUND = ("scan", "while", "cond")
+#: Formats of less than double precision whose rounding is known.
+KNOWN = {"float16", "bfloat16", "float32", "complex64"}
 #: Functions with a backward pass of their own.
 RULED = ("custom_vjp_call", "custom_vjp_call_jaxpr")
 
@@ -79,6 +82,17 @@ class Traced:
     def narrows(self, count: int) -> bool:
         """Whether anything that depends on the first inputs is computed in less than double precision."""
         return _met(self.closed.jaxpr, _first(self.closed.jaxpr, count), _is_lower)
+
+    def least(self, count: int) -> str:
+        """The least precise format of what depends on the first inputs; "" where all of it is of double precision."""
+        found: set[str] = set()
+
+        def noted(eqn: Any) -> bool:
+            found.update(str(v.aval.dtype) for v in eqn.outvars if is_lower(getattr(v.aval, "dtype", "")))
+            return False
+
+        _met(self.closed.jaxpr, _first(self.closed.jaxpr, count), noted)
+        return max(found & KNOWN, key=spacing, default="")
 
     def sealed(self, count: int) -> bool:
         """Whether anything that depends on the first inputs is computed where wider numbers cannot get to."""

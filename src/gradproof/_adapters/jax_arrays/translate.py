@@ -44,6 +44,7 @@ class Settled:
     twin: bool = False
     notes: tuple[str, ...] = ()
     evaluations: int = 1
+    inside: str = ""
 
 
 def translated(wanted: Wanted, root: str) -> Translated:
@@ -121,7 +122,10 @@ def _settled(
         with suppress(Exception):  # an operation that cannot be carried out in double precision
             value = _number(by_operations, copies, wanted, random)
     if _alike(value, own, ANOTHER):
-        return Settled(by_operations, notes=(SINGLE.format(why),), evaluations=3)
+        least = traced.least(len(arrays))
+        coarsest = max(spacing(str(like.dtype)) for like in runner.likes)
+        inside = least if least and spacing(least) > coarsest else ""
+        return Settled(by_operations, notes=(SINGLE.format(why),), evaluations=3, inside=inside)
     notes = (f"The cost was evaluated in its own precision, as {why}.",)
     return Settled(replace(runner, only=True), native=True, notes=notes, evaluations=3)
 
@@ -231,7 +235,7 @@ def packed(found: Settled, structure: Structure, wanted: Wanted, claim: Target |
         grads = claims_of(wanted.grads, runner.names, runner.root)
     foreign = Foreign(
         structure.listed(), computed=callable(grads), native=found.native, twin=found.twin,
-        notes=found.notes, evaluations=found.evaluations,
+        notes=found.notes, evaluations=found.evaluations, inside=found.inside,
     )  # fmt: skip
     return Translated(cost, grads, foreign)
 
