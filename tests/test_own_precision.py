@@ -47,3 +47,27 @@ def test_rounding_to_bfloat16() -> None:
     )
     values[:4] = 0.0, -0.0, 1.0 + 2.0**-8, 1.0 + 3 * 2.0**-8  # two ties
     assert np.array_equal(in_format(values, "bfloat16"), torch.from_numpy(values).bfloat16().double().numpy())
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.003, 1.1])
+def test_a_mismatch_at_the_tolerance_is_said_to_be_one(factor: float) -> None:
+    """A factor of 1.003 makes a difference of 1.5e-3 beside 1e-3: no rounding hides it, it takes every element."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 10)), rng.normal(size=20)
+    params = {"W": rng.normal(size=(10, 8)).astype(np.float32), "v": rng.normal(size=8).astype(np.float32)}
+
+    def cost(p: Any) -> float:
+        return float(np.mean((np.tanh(X @ p["W"].astype(float)) @ p["v"].astype(float) - y) ** 2))
+
+    def grads(p: Any) -> Any:
+        W, v = p["W"].astype(float), p["v"].astype(float)
+        h = np.tanh(X @ W)
+        d = 2 * (h @ v - y) / 20
+        dW = factor * (X.T @ (np.outer(d, v) * (1 - h * h)))
+        return {"W": dW.astype(np.float32), "v": (h.T @ d).astype(np.float32)}
+
+    found = gp.check(cost, params, grads).tensors["W"]
+    every = gp.check(cost, params, grads, method="exhaustive").tensors["W"]
+    assert found.verdict == {1.0: "correct", 1.003: "undecided", 1.1: "wrong"}[factor]
+    assert every.verdict == ("correct" if factor == 1.0 else "wrong")
+    assert ('method="exhaustive"' in found.reason) == (factor == 1.003)

@@ -48,7 +48,7 @@ KEPT = 1000
 #: Seeds of the probes that confirm a tensor whose elements are wrong.
 CONFIRMING = 77_003
 #: What may keep probes of a whole tensor from an answer, and says nothing against its elements.
-NO_DOUBT = ("noise", "domain")
+NO_DOUBT = ("noise", "close", "domain")
 #: Findings whose place is better known from the elements than from any search.
 SEARCHED = ("unexplained",)
 

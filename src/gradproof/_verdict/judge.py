@@ -30,6 +30,8 @@ PATIENCE = 6
 KINK_MARGIN = 30.0
 #: Slope changes count this many times against a mismatch; those that noise may hide, this many times.
 KINK_PENALTY, HIDDEN_PENALTY = 5.0, 3.0
+#: Bars up to this share of the mismatches do not keep a block undecided: it lies at the tolerance.
+CLOSE = 0.1
 #: Bars that are larger than this share of the slope changes around the point leave a slope of that size unseen.
 BURIED = 0.1
 #: Rounding of a claim in units of its precision, relative to the largest scale x gradient about: below it, a claim is
@@ -201,7 +203,7 @@ class Judge:
         outcome = replace(outcome, status=status, probes=tuple(probes), seeds=tuple(seeds), tensors=members)
         if status == "wrong" and len(members) == 1:
             outcome = self._confirm(blocks, aim, outcome, step)
-        return self._across(blocks, aim, outcome)
+        return _named(self._across(blocks, aim, outcome), aim)
 
     def _across(self, blocks: tuple[Block, ...], aim: Aim, outcome: Outcome) -> Outcome:
         """The outcome across the steps of a cost that rounds inside; as it is where the cost does not.
@@ -294,6 +296,14 @@ class Judge:
                 if pair.finite and abs(-pair.odd - probe.mismatch * unit) > 0.25 * size + probe.bar * unit:
                     return False
         return True
+
+
+def _named(outcome: Outcome, aim: Aim) -> Outcome:
+    """The outcome, with another reason where the bars are short and only the number of probes keeps it undecided."""
+    if outcome.status != "undecided" or outcome.reason != "noise" or aim.zero or not outcome.low:
+        return outcome
+    sizes, bars = ([*values] for values in zip(*((p.mismatch, p.bar) for p in outcome.probes), strict=True))
+    return replace(outcome, reason="close") if _rms(bars) < CLOSE * _rms(sizes) else outcome
 
 
 def span(blocks: Sequence[Block]) -> float:
