@@ -194,3 +194,40 @@ def test_a_cost_that_counts_its_calls() -> None:
 
     report = gp.check(counting, START, lambda x: 2 * x)
     assert report.verdict != "correct"
+
+
+def normed(seed: int, tiny: float = 0.0) -> tuple[Any, Any]:
+    """A bias that a batch norm takes out again, or that a term of this size is left of; with a dropout mask."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> Any:
+        return jnp.asarray(rng.normal(size=shape).astype("float32"))
+
+    X, y, key = normal(16, 6), normal(16), jax.random.PRNGKey(seed)
+
+    def cost(p: Any) -> Any:
+        z = X @ p["W"] + p["b"]
+        h = jax.nn.relu((z - z.mean(0)) / jnp.sqrt(z.var(0) + 1e-5))
+        h = h * jax.random.bernoulli(key, 0.8, h.shape) / 0.8
+        return jnp.mean((h @ p["v"] - y) ** 2) + tiny * jnp.sum(p["b"] ** 2)
+
+    return cost, {"W": normal(6, 8), "b": normal(8), "v": normal(8)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gradient_that_is_zero_but_for_its_own_rounding(seed: int) -> None:
+    cost, params = normed(seed)
+    report = gp.check(cost, params)
+    assert report.verdict == "correct", str(report)
+    assert "both zero" in report.tensors["b"].reason
+    reverse = jax.grad(cost)
+    off = gp.check(cost, params, lambda p: {**reverse(p), "b": reverse(p)["b"] + 1e-4})
+    assert off.tensors["b"].verdict == "wrong"
+
+
+@pytest.mark.parametrize("claimed", [0.0, 3.0])
+def test_a_small_gradient_that_is_there_is_not_taken_for_rounding(claimed: float) -> None:
+    cost, params = normed(0, tiny=1e-7)
+    reverse = jax.grad(cost)
+    report = gp.check(cost, params, lambda p: {**reverse(p), "b": claimed * 2e-7 * p["b"]})
+    assert report.tensors["b"].verdict != "correct", str(report)

@@ -368,7 +368,8 @@ def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
         if enough and sure > 4.0 * aim.floor:
             return replace(result, status="wrong", low=sure)
         if k >= 3 and all(size <= bar + 2.0 * aim.floor for size, bar in zip(sizes, bars, strict=True)):
-            if any(size > bar + 2.0 * aim.seen for size, bar in zip(sizes, bars, strict=True)):
+            nothing = all(abs(p.slope - p.mismatch) <= p.bar + aim.seen for p in probes)  # is measured, only claimed
+            if not nothing and any(size > bar + 2.0 * aim.seen for size, bar in zip(sizes, bars, strict=True)):
                 return replace(result, status="undecided", reason="rounding")
             # A central difference of |x| is 0 at 0 at every step, and says nothing of what the claim should be: steps
             # were made smaller until noise hid the kink, and with it any slope of its size.
