@@ -264,3 +264,29 @@ def test_nestings_and_zero_elements() -> None:
 
 def test_numpy_users_load_no_framework() -> None:
     assert gp.check(lambda p: float((p**2).sum()), np.ones(3), lambda p: 2 * p).verdict == "correct"
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_a_gradient_by_another_model_that_knows_single_precision_alone(factor: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    X, y = torch.randn(9, 4, generator=generator), torch.randn(9, 1, generator=generator)
+    other = torch.nn.Linear(4, 1)
+    params = {"W": other.weight.detach().clone(), "b": other.bias.detach().clone()}
+
+    def cost(p: Any, X: Any, y: Any) -> Any:
+        return ((X @ p["W"].T + p["b"] - y) ** 2).mean()
+
+    def grads(p: Any, X: Any, y: Any) -> Any:
+        with torch.no_grad():
+            other.weight.copy_(p["W"])
+            other.bias.copy_(p["b"])
+        other.zero_grad()
+        ((other(X.float()) - y.float()) ** 2).mean().backward()
+        assert other.weight.grad is not None
+        assert other.bias.grad is not None
+        return {"W": factor * other.weight.grad.clone(), "b": other.bias.grad.clone()}
+
+    report = gp.check(cost, params, grads, data=(X, y))
+    assert report.verdict == ("correct" if factor == 1.0 else "wrong"), str(report)
+    assert {f.cause for f in report.findings} == (set() if factor == 1.0 else {"factor"})
+    assert report.tensors["W"].tolerance == 1e-3, "that of a claim in single precision"

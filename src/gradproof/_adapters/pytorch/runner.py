@@ -27,6 +27,8 @@ from gradproof._tree import Structure
 #: Arguments of which double-precision copies are kept.
 MOST_KEPT = 64
 
+#: What PyTorch says of tensors of different formats that should be of one.
+UNEQUAL = "dtype"
 #: What PyTorch says of a backward pass through what requires no gradient.
 NO_GRAPH = "does not require grad"
 
@@ -161,8 +163,27 @@ class Runner:
     def claimed(
         self, function: Target, arrays: Sequence[NDArray[Any]], args: Sequence[Any], options: Mapping[str, Any]
     ) -> Any:
-        """What the user's own gradient function returns, as arrays in its nesting."""
+        """What the user's own gradient function returns, as arrays in its nesting.
+
+        One that knows no double precision, as it works with tensors of its own, is called in the user's precision.
+        """
         native = self.natively(arrays)
+        try:
+            return self._claimed(function, arrays, args, options, native=native)
+        except RuntimeError as error:
+            if native or not self.lower or UNEQUAL not in str(error):
+                raise
+            return self._claimed(function, arrays, args, options, native=True)
+
+    def _claimed(
+        self,
+        function: Target,
+        arrays: Sequence[NDArray[Any]],
+        args: Sequence[Any],
+        options: Mapping[str, Any],
+        *,
+        native: bool,
+    ) -> Any:
         with self.behind.after_call(), self.around(native=native):
             given = self.given(args, native=native)
             try:
