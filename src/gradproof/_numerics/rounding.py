@@ -42,11 +42,10 @@ def rounding_inside(line: Line, floor: float) -> float:
     Returns:
         Its standard deviation; 0 where the cost does not round.
     """
-    first = _levels(line, FIRST)
-    if not min(first) > SEEN * floor:
+    if not _jumps(line, floor):  # asked first, as a smooth cost is told by a few halvings
         return 0.0
-    noise = _noise(line, first, floor)
-    return noise if _jumps(line, floor) else 0.0
+    first = _levels(line, FIRST)
+    return _noise(line, first, floor) if min(first) > SEEN * floor else 0.0
 
 
 def _noise(line: Line, first: tuple[float, float], floor: float) -> float:
@@ -93,6 +92,8 @@ def _halved(line: Line, end: float, floor: float) -> bool:
         else:
             left, low = middle, value
         gaps.append(max(first, second, key=abs))
+        if abs(gaps[-1]) <= SEEN * floor:
+            return False
         row = [abs(gap) for gap in gaps[-ROW:]]
         if len(row) == ROW and 0.0 < max(row) <= STAYS * min(row):
             return bool(min(row) > SEEN * floor)

@@ -30,7 +30,8 @@ PATIENCE = 6
 KINK_MARGIN = 30.0
 #: Slope changes count this many times against a mismatch; those that noise may hide, this many times.
 KINK_PENALTY, HIDDEN_PENALTY = 5.0, 3.0
-#: Bars up to this share of the mismatches do not keep a block undecided: it lies at the tolerance.
+#: Bars up to this share of the mismatches do not keep a block undecided: a mismatch up to one over this times the
+#: tolerance lies too close to it for so many probes.
 CLOSE = 0.1
 #: Bars that are larger than this share of the slope changes around the point leave a slope of that size unseen.
 BURIED = 0.1
@@ -302,8 +303,9 @@ def _named(outcome: Outcome, aim: Aim) -> Outcome:
     """The outcome, with another reason where the bars are short and only the number of probes keeps it undecided."""
     if outcome.status != "undecided" or outcome.reason != "noise" or aim.zero or not outcome.low:
         return outcome
-    sizes, bars = ([*values] for values in zip(*((p.mismatch, p.bar) for p in outcome.probes), strict=True))
-    return replace(outcome, reason="close") if _rms(bars) < CLOSE * _rms(sizes) else outcome
+    size, bar = _rms([p.mismatch for p in outcome.probes]), _rms([p.bar for p in outcome.probes])
+    about = relative_low(size) <= aim.wrong / CLOSE and not any(p.kink for p in outcome.probes)
+    return replace(outcome, reason="close") if about and bar < CLOSE * size else outcome
 
 
 def span(blocks: Sequence[Block]) -> float:
