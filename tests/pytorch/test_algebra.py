@@ -387,3 +387,32 @@ def test_a_wrong_factor_of_complex_numbers_is_no_missing_conjugate() -> None:
     report = gp.check_function(wrong, normal(5, dtype=torch.complex128))
     assert report.verdict == "wrong"
     assert "conjugate" not in {f.cause for f in report.findings}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_gradient_that_cancels_to_nothing_keeps_no_law(seed: int) -> None:
+    """The correlation of a variable with itself is 1: what is left of its gradient is rounding."""
+    random = torch.Generator().manual_seed(seed)
+    for shape in ((2,), (1, 2), (3,)):
+        x = 18 * torch.rand(*shape, generator=random, dtype=torch.float64) - 9
+        report = gp.check_function(torch.corrcoef, x, seed=seed)
+        assert report.verdict == "correct", str(report)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-9])
+def test_a_small_gradient_that_is_no_rounding_is_held_to_the_laws(size: float) -> None:
+    class Squared(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return 1.0 + size * x**2
+
+        @staticmethod
+        def backward(ctx: Any, v: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return 2 * size * x * v * v.abs()
+
+    x = torch.linspace(0.5, 2.0, 6, dtype=torch.float64)
+    report = gp.check_function(Squared.apply, x)
+    assert report.verdict == "wrong"
+    assert "cotangent" in {f.cause for f in report.findings}, str(report)

@@ -20,6 +20,8 @@ from gradproof._records import Finding, Place, spacing
 BITS = (1.0, -1.0, 2.0, -3.0)
 #: What is off by less than so many times the rounding that was measured is rounding.
 ROUNDINGS = 16.0
+#: Gradients below this share of cotangent x output per unit of the input are next to zero.
+NEXT_TO_ZERO = 1e-6
 #: Rounding of a sum that cancels, in spacings of its format beside the largest gradient of all inputs.
 CANCELLED = 64.0
 
@@ -168,9 +170,26 @@ class Rounding:
     def gradients(self) -> tuple[float, ...]:
         """The largest change of each gradient as the inputs change by some last bits."""
         found = [_changes(self.plain.gradients, answer.gradients) for answer in self._beside]
+        pairs = zip(self.plain.gradients, self._shares, strict=True)
+        cancelled = [g is not None and _largest(g) < NEXT_TO_ZERO * share for g, share in pairs]
+        if any(cancelled) and not self.singly:  # such a gradient is what elements' own rounding leaves of it
+            for answer in replace(self, singly=True)._beside:
+                changes = _changes(self.plain.gradients, answer.gradients)
+                found.append([c if is_meant else 0.0 for c, is_meant in zip(changes, cancelled, strict=True)])
         largest = max((_largest(g) for g in self.plain.gradients if g is not None), default=0.0)
-        floors = [CANCELLED * spacing(slot.format) * largest / ROUNDINGS for slot in self.backward.inputs]
+        floors = [
+            CANCELLED * spacing(slot.format) * (share if is_meant else max(largest, share) / ROUNDINGS)
+            for slot, share, is_meant in zip(self.backward.inputs, self._shares, cancelled, strict=True)
+        ]
         return tuple(map(max, zip(floors, *found, strict=True)))
+
+    @property
+    def _shares(self) -> list[float]:
+        """What cotangents x outputs are per unit of each input: terms of this size cancel where a gradient is zero."""
+        pairs = zip(self.asked.cotangents, self.plain.outputs, strict=True)
+        total = sum(_largest(u) * _largest(y) for u, y in pairs if u is not None and y is not None)
+        sizes = [_largest(np.asarray(value)) for value in self.asked.values or self.backward.values]
+        return [total / size if size else 0.0 for size in sizes]
 
     @cached_property
     def outputs(self) -> tuple[float, ...]:
