@@ -16,9 +16,12 @@ import gradproof as gp
 #: Rows and columns of the matrix whose elements are all measured.
 SIZES = ((10, 10), (30, 30), (60, 50), (100, 100))
 
+#: The element that may be wrong.
+WRONG = (1, 4)
 
-def dense(*, batched: bool) -> Any:
-    """``tanh(W x)`` by hand, with or without a rule for many sets."""
+
+def dense(*, batched: bool, factor: float = 1.0) -> Any:
+    """``tanh(W x)`` by hand, with or without a rule for many sets; one element of the gradient times a factor."""
 
     class Dense(torch.autograd.Function):
         generate_vmap_rule = batched
@@ -41,7 +44,9 @@ def dense(*, batched: bool) -> Any:
         def backward(ctx: Any, v: Any) -> Any:
             W, x, y = ctx.saved_tensors
             d = v * (1 - y * y)
-            return torch.outer(d, x), W.T @ d
+            whole = torch.outer(d, x)
+            whole[WRONG] *= factor
+            return whole, W.T @ d
 
     return Dense.apply
 

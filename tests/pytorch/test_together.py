@@ -1,6 +1,8 @@
 """Every component of a function of tensors, with many parameter sets evaluated at once where that pays."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,10 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from torch_exhaustive import dense
 
 import gradproof as gp
 from gradproof._adapters.numpy import Call, open_session
@@ -25,37 +31,6 @@ def normal(*shape: int, seed: int = 0) -> Any:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def dense(factor: float, *, batched: bool) -> Any:
-    """``tanh(W x)`` by hand, one element of the gradient times a factor; with or without a rule for many sets."""
-
-    class Dense(torch.autograd.Function):
-        generate_vmap_rule = batched
-
-        @staticmethod
-        def forward(*given: Any) -> Any:
-            W, x = given[-2:]
-            y = torch.tanh(W @ x)
-            if not batched:
-                given[0].save_for_backward(W, x, y)
-            return y
-
-        if batched:
-
-            @staticmethod
-            def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-                ctx.save_for_backward(*inputs, output)
-
-        @staticmethod
-        def backward(ctx: Any, v: Any) -> Any:
-            W, x, y = ctx.saved_tensors
-            d = v * (1 - y * y)
-            once = torch.ones_like(W)
-            once[3, 4] = factor
-            return torch.outer(d, x) * once, W.T @ d
-
-    return Dense.apply
-
-
 def said(report: gp.Report) -> bool:
     return any(AT_A_TIME in note for note in report.notes)
 
@@ -64,12 +39,12 @@ def said(report: gp.Report) -> bool:
 def test_the_verdicts_are_those_of_one_at_a_time(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "GAIN", 1e6)  # taken whatever it takes
     W, x = 0.2 * normal(20, 6), normal(6, seed=1)
-    alone, many = (gp.check_function(dense(factor, batched=b), W, x, method="exhaustive") for b in (False, True))
+    alone, many = (gp.check_function(dense(batched=b, factor=factor), W, x, method="exhaustive") for b in (False, True))
     assert said(many)
     assert not said(alone), "a function without a rule for many sets is evaluated one by one"
     assert many.verdict == alone.verdict == ("correct" if factor == 1.0 else "wrong")
     places = [[f.where.text for f in report.findings] for report in (alone, many)]
-    assert places[0] == places[1] == ([] if factor == 1.0 else ["inputs[0][3, 4]"])
+    assert places[0] == places[1] == ([] if factor == 1.0 else ["inputs[0][1, 4]"])
 
 
 def test_parameters_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +92,13 @@ def test_what_is_another_function_for_many_sets_or_none_is_evaluated_one_by_one(
     report = gp.check(cost, normal(120).abs(), method="exhaustive")
     assert report.verdict == "correct", str(report)
     assert not said(report)
+
+
+def test_parameters_of_zero_are_moved_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "GAIN", 1e6)
+    nothing = torch.zeros(120, dtype=torch.float64)
+    assert said(gp.check(lambda p: (p + 1).pow(2).sum(), nothing, method="exhaustive"))
+    assert not said(gp.check(lambda p: Together.apply(p).sum(), nothing, method="exhaustive"))
 
 
 def test_random_costs_are_evaluated_one_by_one() -> None:

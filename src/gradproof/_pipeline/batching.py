@@ -75,7 +75,9 @@ def many_at_once(still: Stillness, options: Options, meter: Meter) -> Stillness:
         return still
     many = replace(session, caller=replace(session.caller, cost=foreign.together), rows=POINTS)
     rng = np.random.default_rng([options.seed, 19])
-    points = session.theta * (1.0 + APART * rng.standard_normal((POINTS, session.theta.size)))
+    theta = session.theta
+    scale = float(np.sqrt(np.mean(theta**2))) or 1.0  # zeros are moved as well, or a rule may be wrong unseen
+    points = theta + APART * np.where(theta, theta, scale) * rng.standard_normal((POINTS, theta.size))
     meter.afford(2 * POINTS)
     one_by_one = np.array([session.evaluate(point.copy()) for point in points], dtype=np.float64)
     at_once = many.evaluate_many(points.copy())
@@ -83,7 +85,7 @@ def many_at_once(still: Stillness, options: Options, meter: Meter) -> Stillness:
     allowed = ROUNDING * np.max(np.abs(one_by_one)) + ALIKE * np.ptp(one_by_one)
     if not np.all(np.abs(at_once - one_by_one) <= allowed):  # nor where either is not finite, or it raises
         return still
-    alone = min(_timed(partial(session.at_point, session.theta)) for _ in range(2))
+    alone = min(_timed(partial(session.at_point, theta)) for _ in range(2))
     meter.spend(2)
     try:
         rows, fastest = _fastest(many, chunks, meter)
@@ -92,7 +94,7 @@ def many_at_once(still: Stillness, options: Options, meter: Meter) -> Stillness:
     if fastest > GAIN * alone:
         return still
     chosen = replace(many, rows=rows)
-    cost = chosen.at_point(session.theta)
+    cost = chosen.at_point(theta)
     meter.spend(rows)
     return replace(still, session=chosen, cost=cost)
 

@@ -6,6 +6,7 @@ hands over to the engine or to the laws takes conjugates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +83,10 @@ class Function:
         lower = any(is_lower(like.dtype) for like in self.likes)
         return Runner(target, self.likes, self.structure.names, "inputs", lower=lower)
 
+    def natively(self) -> AbstractContextManager[Any]:
+        """What has to hold while the user's code runs in its own precision; no runner calls anything for that."""
+        return self.runner(_uncalled).around(native=True)
+
 
 def outputs_of(returned: Any) -> list[Any]:
     """The arrays of floating-point and complex numbers in what a function returns."""
@@ -112,7 +117,7 @@ def looked_at(function: Function) -> Function:
     """The function called once, to see what it returns."""
     random = function.random()
     try:
-        with function.runner(_unused).around(native=True):
+        with function.natively():
             outputs = function.returned(function.likes)
     finally:
         draws = bool(random.moved())
@@ -125,7 +130,7 @@ def looked_at(function: Function) -> Function:
     return replace(function, outputs=tuple((tuple(o.shape), o.dtype) for o in outputs), draws=draws)
 
 
-def _unused(leaves: Sequence[Any], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+def _uncalled(leaves: Sequence[Any], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     raise NotImplementedError
 
 

@@ -1,6 +1,6 @@
 """What JAX does with a function that is to be judged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,7 +26,7 @@ class JaxKit:
 
     def handed(self, chosen: Cotangents, function: Function) -> list[Any]:
         """Cotangents in the formats of the outputs."""
-        with function.runner(_nothing).around(native=True):
+        with function.natively():
             return functions.handed(chosen, function, native=True)
 
     def mended(self, claim: Pass, repair: Repair) -> Pass:
@@ -51,10 +51,6 @@ class JaxKit:
 
     def run_once(self, function: Function) -> None:
         """A forward and a backward pass."""
-        with function.runner(_nothing).around(native=True):
+        with function.natively():
             outputs, pull = jax.vjp(lambda *xs: tuple(function.returned(xs)), *function.likes)
             pull(tuple(jax.numpy.ones_like(y) for y in outputs))
-
-
-def _nothing(leaves: Sequence[Any], args: Sequence[Any], options: Any) -> Any:
-    raise NotImplementedError
