@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from gradproof._numerics.chi_square import ALPHA, DROPPED, MAX_PROBES, norm_interval, quantile
+from gradproof._numerics.chi_square import ALPHA, DROPPED, MAX_PROBES, norm_bound, norm_interval, quantile
 
 TINY = (0.4, 1e-2, 1e-6, ALPHA / MAX_PROBES, ALPHA / MAX_PROBES / (DROPPED + 1), 1e-12, 1e-20)
 
@@ -118,3 +118,9 @@ def test_one_probe_bounds_nothing_from_above() -> None:
 def test_more_probes_never_loosen_the_high_end_much() -> None:
     ends = [norm_interval([1.0] * k, [0.0] * k)[1] for k in range(2, MAX_PROBES + 1)]
     assert ends == sorted(ends, reverse=True)
+
+
+@pytest.mark.parametrize("k", range(2, MAX_PROBES + 1))
+def test_the_bound_of_equal_projections_is_that_of_the_interval(k: int) -> None:
+    for size, alpha in ((1.0, ALPHA), (3e-9, 1e-4)):
+        assert norm_bound(size, k, alpha) == pytest.approx(norm_interval([size] * k, [0.0] * k, alpha)[1], rel=1e-12)

@@ -185,6 +185,24 @@ def test_threads_and_maps_change_nothing(method: str, claim: Callable[[Params], 
     assert content(gp.check(cost, PARAMS, claim, method=method, workers=1)) == alone
 
 
+def test_lines_that_are_needed_anyway_share_a_round() -> None:
+    """After the first line of a right claim, those that its bars call for go out together."""
+    batches: list[int] = []
+
+    def batched(function: Callable[[Any], Any], rays: Iterable[Any]) -> list[Any]:
+        work = list(rays)
+        batches.append(len(work))
+        return [function(ray) for ray in work]
+
+    report = gp.check(cost, PARAMS, grads, method="probe", workers=batched)
+    assert report.passed
+    assert max(batches) >= 3
+    wrong_one = {name: 1.01 * value for name, value in grads(PARAMS).items()}
+    batches.clear()
+    assert gp.check(cost, PARAMS, wrong_one, method="probe", workers=batched).verdict == "wrong"
+    assert batches[0] == 2  # a wrong one is told by two more
+
+
 def test_processes_change_nothing_and_do_the_work() -> None:
     alone = [gp.check(cost, PARAMS, claim, method="exhaustive") for claim in (grads, wrong)]
     counted = Counted()

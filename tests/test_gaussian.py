@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from gradproof._numerics.gaussian import BLOCK, normals
+from gradproof._numerics import gaussian
+from gradproof._numerics.gaussian import BLOCK, FIRST, REMEMBERED, normals
 
 LENGTH = 2 * BLOCK + 1000
 SEEDS: list[tuple[int, ...]] = [(3,), (3, 8), (8, 3, 1)]
@@ -80,3 +81,38 @@ def test_the_numbers_do_not_depend_on_global_state() -> None:
     np.random.seed(1)  # noqa: NPY002
     np.testing.assert_array_equal(normals([6], 0, 10), first)
     np.random.set_state(before)  # noqa: NPY002
+
+
+def test_the_first_numbers_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[int]] = []
+    original = np.random.SFC64
+
+    def counted(seed: list[int]) -> np.random.SFC64:
+        drawn.append(seed)
+        return original(seed)
+
+    monkeypatch.setattr(np.random, "SFC64", counted)
+    monkeypatch.setattr(gaussian, "_drawn", {})
+    long = normals([77], 0, 900).copy()
+    np.testing.assert_array_equal(normals([77], 0, 900), long)
+    np.testing.assert_array_equal(normals([77], 100, 300), long[100:300])
+    assert drawn == [[77, 0]]
+    np.testing.assert_array_equal(normals([77], 0, 1000)[:900], long)  # more of them are drawn anew
+    np.testing.assert_array_equal(normals([77, 77], 0, 900), 2.0 * long / np.sqrt(2.0))
+    assert drawn == [[77, 0], [77, 0]]
+
+
+def test_no_more_numbers_are_remembered_than_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[tuple[int, int], NDArray[np.float64]] = {}
+    monkeypatch.setattr(gaussian, "_drawn", kept)
+    for seed in range(3 * REMEMBERED):
+        normals([seed], 0, 5)
+        assert 0 < len(kept) <= REMEMBERED
+    normals([1], 0, (FIRST + 2) * BLOCK)  # a long direction would push out all others
+    assert max(block for _, block in kept) == FIRST - 1
+
+
+def test_what_is_remembered_cannot_be_written_to() -> None:
+    numbers = normals([78], 0, 50)
+    with pytest.raises(ValueError, match="read-only"):
+        numbers[0] = 1.0

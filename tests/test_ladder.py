@@ -97,6 +97,27 @@ def test_noise_drives_the_ladder_up() -> None:
     assert max(taken) > used.step * RATIO
 
 
+def rounds(line: Line, used: Settings, target: float) -> list[int]:
+    """How many steps a ladder asks for in each round."""
+    going = ladder(used, target)
+    asked, found = next(going), []
+    while True:
+        found.append(len(asked))
+        try:
+            asked = going.send([Pair(h, line(h), line(-h), 1.0) for h in asked])
+        except StopIteration:
+            return found
+
+
+def test_a_second_step_up_is_asked_for_at_once_where_one_is_known_to_be_too_few() -> None:
+    used = settings(1e-12)
+    noise = 6.0 * used.sigma / (math.sqrt(2.0) * used.step / RATIO)  # of the lower of the first two steps
+    assert rounds(lambda t: 2.0 * t, used, 0.9 * noise / RATIO) == [2, 2]
+    assert rounds(lambda t: 2.0 * t, used, 1.1 * noise / RATIO) == [2, 1]  # one is enough
+    curved = 0.9 * noise / used.step**2  # seen beside the noise already, and sixteen times as much a step up
+    assert rounds(lambda t: 2.0 * t + curved * t**3, used, 0.9 * noise / RATIO)[:2] == [2, 1]
+
+
 @pytest.mark.parametrize("at", [1e-6, 1e-5, 1e-4])
 def test_a_kink_beside_the_point_is_stepped_under(at: float) -> None:
     found, _ = climb(lambda t: 2.0 * t + 5.0 * max(0.0, t - at), settings(), 1e-6)

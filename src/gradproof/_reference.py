@@ -37,17 +37,17 @@ class Traces:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[_Moved, dict[Direction, tuple[Slope, float, Settings, list[Pair]]]] = {}
+        self._lines: dict[_Moved, dict[_Line, tuple[Slope, float, Settings, list[Pair]]]] = {}
 
     def keep(self, direction: Direction, slope: Slope, claimed: float, settings: Settings) -> None:
         """Keeps a ladder, if its tensors have not enough of them."""
         lines = self._lines.setdefault(_moved(direction), {})
-        if len(lines) < KEPT and direction not in lines:
-            lines[direction] = slope, claimed, settings, []
+        if len(lines) < KEPT and (line := _line(direction)) not in lines:
+            lines[line] = slope, claimed, settings, []
 
     def add(self, direction: Direction, pair: Pair) -> None:
         """Adds a pair that was seen along a line that is kept."""
-        known = self._lines.get(_moved(direction), {}).get(direction)
+        known = self._lines.get(_moved(direction), {}).get(_line(direction))
         if known is not None:
             known[3].append(pair)
 
@@ -67,6 +67,12 @@ class Traces:
 
 #: Whether a direction moves one element, and the tensors that it moves.
 _Moved = tuple[bool, tuple[int, ...]]
+#: A direction among those that move the same tensors: its seeds and what it does to the first of them.
+_Line = tuple[tuple[int, ...], Part]
+
+
+def _line(direction: Direction) -> _Line:
+    return direction.seeds, direction.parts[0]
 
 
 def _moved(direction: Direction) -> _Moved:

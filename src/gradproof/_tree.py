@@ -99,6 +99,9 @@ class Structure:
         Raises:
             InputError: the nesting contains itself, a masked array, or floats inside an object or structured array.
         """
+        if foreign is None and nodes is None and _is_plain(tree):
+            leaves = tuple(Leaf(name, array, Kind.ARRAY) for name, array in tree.items())
+            return cls(leaves, (), root, _Leaves(tuple(tree)))
         reading = _Reading(root, foreign, nodes)
         build = reading.read(tree, "")
         return cls(tuple(reading.leaves), tuple(reading.statics), root, build)
@@ -279,6 +282,14 @@ class _Reading:
 
     def _refuse(self, path: str, demanded: str, got: str, todo: str) -> None:
         raise InputError.of(f"reading {self.root}", path or self.root, demanded, got, todo)
+
+
+def _is_plain(tree: Any) -> bool:
+    """Whether a nesting is a dict of plain float arrays under Python names, the usual case, which needs no reading."""
+    return type(tree) is dict and bool(tree) and all(
+        type(name) is str and name.isidentifier() and type(value) is np.ndarray and value.dtype.kind in "fc"
+        for name, value in tree.items()
+    )  # fmt: skip
 
 
 def _kind(value: Any) -> Kind | None:

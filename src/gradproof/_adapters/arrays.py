@@ -262,7 +262,9 @@ class ArrayProblem:
             work = self._empty()
             for row, (i, k) in enumerate(chunk):
                 numbers = self._numbers(rays[i].direction)
-                claimed[i][k] = self._displace(numbers, rays[i].steps[k], work[row])
+                step = rays[i].steps[k]
+                displace = self._displace_roughly if self._is_rough(numbers, (step,)) else self._displace
+                claimed[i][k] = displace(numbers, step, work[row])
             work[len(chunk) :] = self.point.theta
             del work
             together = self._stage.cost()
@@ -272,13 +274,21 @@ class ArrayProblem:
         return [self._seen(cost, moved, ray.steps, self._numbers(ray.direction)) for cost, moved, ray in seen]
 
     def _line(self, ray: Ray) -> Samples:
-        numbers = self._numbers(ray.direction)
+        numbers, steps = self._numbers(ray.direction), ray.steps
+        displace = self._displace_roughly if self._is_rough(numbers, steps) else self._displace
         costs, claimed = [], []
-        for step in ray.steps:
-            moved = self._displace(numbers, step, self._empty())
+        for step in steps:
+            moved = displace(numbers, step, self._empty())
             claimed.append(moved)
             costs.append(self._stage.cost() if moved == moved else math.nan)
-        return self._seen(costs, claimed, ray.steps, numbers)
+        return self._seen(costs, claimed, steps, numbers)
+
+    def _is_rough(self, numbers: "_Numbers", steps: Sequence[float]) -> bool:
+        """Whether the rounding of the parameters is nothing beside that of the cost at any of these steps."""
+        if not steps or not math.isfinite(numbers.bare):
+            return False
+        sizes = [*map(abs, steps)]
+        return min(sizes) >= SMALLEST_ROUGH and numbers.bare + max(sizes) * numbers.moved <= WOBBLE * self.point.cost
 
     def _seen(
         self, costs: Sequence[Any], claimed: Sequence[Any], steps: Sequence[float], numbers: "_Numbers"
@@ -286,7 +296,7 @@ class ArrayProblem:
         """What was seen, with magnitudes; a bound serves where what it bounds is nothing beside the costs."""
         magnitude, sizes = numbers.bound, [*map(abs, steps)]
         small = DOT_ROUNDING * max(sizes, default=0.0) * magnitude
-        if not all(small <= abs(cost) for cost in costs):
+        if not small <= min(map(abs, costs), default=0.0):
             magnitude = sum(
                 abs(factor) * float(np.abs(piece.claim * values).sum())
                 for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True)
@@ -303,8 +313,6 @@ class ArrayProblem:
 
     def _displace(self, numbers: "_Numbers", step: float, work: NDArray[Any]) -> Any:
         """Fills a vector with the displaced parameters; returns claimed . displacement."""
-        if abs(step) >= SMALLEST_ROUGH and numbers.bare + abs(step) * numbers.moved <= WOBBLE * self.point.cost:
-            return self._displace_roughly(numbers, step, work)
         theta, number = self._base, self._base.dtype.type
         total = number(0.0)
         done = 0

@@ -149,6 +149,10 @@ def _opaque(value: Any) -> bool:
 def _flat(tensor: Tensor, array: NDArray[Any], partner: str) -> tuple[list[Finding], NDArray[np.float64] | None]:
     """The claim as flat coordinates, with what is wrong with its form; None where it cannot be compared."""
     found: list[Finding] = []
+    if array.dtype == np.float64 and array.shape == tensor.shape and not tensor.complex:  # the usual case
+        usual = array.flatten()
+        if np.isfinite(usual).all():
+            return found, usual
     if array.shape != tensor.shape:
         same = array.size == np.prod(tensor.shape, dtype=int) and _squeezed(array.shape) == _squeezed(tensor.shape)
         message = f"The claimed gradient of {tensor.name} has shape {array.shape}, the parameter {tensor.shape}."

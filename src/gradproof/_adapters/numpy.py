@@ -160,7 +160,7 @@ class Session:
 
     def watched(self) -> Snapshot:
         """The random state in reach, as it is now."""
-        return Snapshot.of(source for source, _ in self.start.states)
+        return self.start.now()
 
     def on_bounds(self, theta: NDArray[Any]) -> dict[int, list[int]]:
         """The coordinates of each tensor that lie on its bounds."""

@@ -54,7 +54,7 @@ def global_sources() -> list[Source]:
     """The sources that every function can reach."""
     return [
         Source("NumPy's global random state", np.random.get_state, _put_numpy, _still_there),
-        Source("Python's random module", random.getstate, random.setstate),
+        Source("Python's random module", random.getstate, random.setstate, lambda state: random.getstate() == state),
     ]
 
 
@@ -116,6 +116,13 @@ class Snapshot:
         """Puts every source back."""
         for source, state in self.states:
             source.put(state)
+
+    def now(self) -> "Snapshot":
+        """The same sources as they are now."""
+        return Snapshot(tuple(
+            (source, state if source.still is not None and source.still(state) else source.take())
+            for source, state in self.states
+        ))  # fmt: skip
 
     def moved(self) -> list[str]:
         """The names of the sources whose state is no longer the one taken."""

@@ -8,6 +8,7 @@ so many things, so that it takes milliseconds whatever a function leads to.
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -121,9 +122,8 @@ def _of_class(kind: type) -> Iterator[tuple[str, Any]]:
                 yield key, value
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _names(code: types.CodeType) -> tuple[str, ...]:
     """The names that a function uses, those of the comprehensions and functions inside it as well."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return (*code.co_names, *(name for names in inner for name in names))

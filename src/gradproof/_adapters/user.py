@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -302,8 +302,10 @@ def argument_name(function: Callable[..., Any], fallback: str = "params") -> str
         function: the cost.
         fallback: the name where the function cannot tell.
     """
-    if type(function) is FunctionType and function.__code__.co_argcount and not vars(function):
-        return function.__code__.co_varnames[0]  # what a signature would say, which takes ten times as long
+    bound = isinstance(function, MethodType)
+    plain = function.__func__ if isinstance(function, MethodType) else function
+    if type(plain) is FunctionType and plain.__code__.co_argcount > bound and not vars(plain):
+        return plain.__code__.co_varnames[bound]  # what a signature would say, which takes ten times as long
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

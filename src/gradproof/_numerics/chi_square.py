@@ -83,3 +83,8 @@ def norm_interval(mismatches: Sequence[float], bars: Sequence[float], alpha: flo
         if kept >= max(2, k - DROPPED):
             high = min(high, math.sqrt(total / quantile(share, kept, upper=False)))
     return low, high
+
+
+def norm_bound(size: float, k: int, alpha: float = ALPHA) -> float:
+    """The bound above of ``norm_interval`` for so many projections that are all this large and have no bars."""
+    return size * math.sqrt(k / quantile(alpha / MAX_PROBES / (DROPPED + 1), k, upper=False))

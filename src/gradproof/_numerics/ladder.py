@@ -36,28 +36,26 @@ FIRST_STEP = 3.0
 DOT_ROUNDING = 0.05
 
 
-class Pair(NamedTuple):  # like the next ones made for each step, and a named tuple is made four times as fast
-    """Residuals at +h and -h relative to the point, and the size of what was rounded on the way."""
+class Pair:
+    """Residuals at +h and -h relative to the point.
 
-    step: float
-    plus: float
-    minus: float
-    size: float
+    Attributes:
+        step: h.
+        plus: the residual at +h.
+        minus: the residual at -h.
+        size: of what was rounded on the way.
+        odd: their central difference.
+        even: their sum: h^2 for curvature, h for a kink, constant for a jump at the point.
+        finite: whether both are.
+    """
 
-    @property
-    def odd(self) -> float:
-        """Central difference."""
-        return (self.plus - self.minus) / (2.0 * self.step)
+    __slots__ = ("even", "finite", "minus", "odd", "plus", "size", "step")
 
-    @property
-    def even(self) -> float:
-        """Sum of both residuals: h^2 for curvature, h for a kink, constant for a jump at the point."""
-        return self.plus + self.minus
-
-    @property
-    def finite(self) -> bool:
-        """Whether both values are."""
-        return math.isfinite(self.plus) and math.isfinite(self.minus)
+    def __init__(self, step: float, plus: float, minus: float, size: float) -> None:
+        self.step, self.plus, self.minus, self.size = step, plus, minus, size
+        self.odd = (plus - minus) / (2.0 * step)
+        self.even = plus + minus
+        self.finite = math.isfinite(self.even) or (math.isfinite(plus) and math.isfinite(minus))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class Settings:
     ceiling: float = math.inf
 
 
-class Slope(NamedTuple):
+class Slope(NamedTuple):  # like the next one made for each step, and a named tuple is made four times as fast
     """Slope of the residual with its error bar; the fields are those of ``Estimate``, and the rungs it was read off."""
 
     value: float
@@ -174,7 +172,11 @@ def _next(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings, t
     # A rung below would be too noisy for the target, but one above lets curvature be extrapolated away.
     only_above = best.kink == 0.0 and best.noise <= target < RATIO * best.noise and len(rungs) == 2
     if above_allowed and (best.noise >= best.bent or only_above):
-        return [high + 1]
+        further = high + 1 < HIGHEST and settings.step * RATIO ** (high + 2) <= settings.ceiling
+        # One rung up leaves a quarter of the noise; where that is too much still, and far more than the curve by then,
+        # the next one is asked for in the same round.
+        short = best.noise > RATIO * target and best.noise > RATIO**3 * best.bent and len(rungs) + 2 <= MAX_PAIRS
+        return [high + 1, high + 2] if further and short else [high + 1]
     lowest = NOISE_FACTOR * settings.sigma / (math.sqrt(2.0) * rungs[low].step)
     if low > LOWEST and lowest * RATIO < best.bar and best.bent > 0.2 * best.noise:
         return [low - 1]
@@ -188,7 +190,7 @@ def _outcome(rungs: dict[int, Pair], best: _Candidate | None, settings: Settings
         return Slope(nan, math.inf, nan, math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, pairs, rungs)
     h = rungs[best.rung].step
     kinks = [_slope_change(rungs, rung, settings) for rung in range(best.rung, best.rung + 3)]
-    seen = sorted(change for change in kinks if change is not None)
+    seen = sorted([change for change in kinks if change is not None])
     kink = seen[(len(seen) - 1) // 2] if seen else 0.0
     hidden = 4.0 / 3.0 * EVEN_NOISE * settings.sigma / (2.0 * h)
     truncation = best.bar - best.noise

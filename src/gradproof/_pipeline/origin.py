@@ -53,6 +53,7 @@ def _code(function: Any) -> CodeType | None:
     return None
 
 
+@functools.lru_cache(maxsize=64)
 def _last_line(code: CodeType) -> int:
     own = (line for _, _, line in code.co_lines() if line)
     inner = (_last_line(one) for one in code.co_consts if isinstance(one, CodeType))

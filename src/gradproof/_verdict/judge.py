@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_interval
+from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_bound, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._records import Direction, Estimate, Noise, Part, Stats, Weighting
 from gradproof._reference import Reference, next_step
@@ -26,6 +26,8 @@ BAR_SHARE = 20.0
 FEWEST, FEWEST_KINKED = 2, 4
 #: Probes after which a block that its bars keep undecided is given up.
 PATIENCE = 6
+#: Share of the bars so far that the next ones may shrink to.
+SMALLER = 0.5
 #: A mismatch must exceed the bars this many times where kinks are about.
 KINK_MARGIN = 30.0
 #: Slope changes count this many times against a mismatch; those that noise may hide, this many times.
@@ -180,7 +182,7 @@ class Judge:
         seeds: list[int] = []
         outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
         while len(probes) < MAX_PROBES:
-            fresh = self.seeds.take(2 if len(probes) == 1 else 1)
+            fresh = self.seeds.take(_needed(probes, aim))
             rays = [Direction((seed,), pattern.parts) for seed in fresh]
             target = 0.0 if aim.zero else aim.aim / BAR_SHARE * unit
             found = self.reference.measure(rays, target, step)
@@ -325,6 +327,22 @@ def scaled(estimate: Estimate, unit: float) -> Estimate:
 def rounding_step(sigma: float, target: float) -> float:
     """The step at which the noise of a central difference alone is the target."""
     return NOISE_FACTOR * sigma / (math.sqrt(2.0) * target)
+
+
+def _needed(probes: Sequence[Estimate], aim: Aim) -> int:
+    """How many probes to add in one round: as many as a right claim still needs if all that is seen of it is bars.
+
+    The next bars may well be smaller, as they start from a better step; none is asked for that these could spare.
+    """
+    k = len(probes)
+    least = 2 if k == 1 else 1
+    if not k or aim.zero or any(p.kink or not abs(p.mismatch) <= p.bar < math.inf for p in probes):
+        return least
+    bar = SMALLER * _rms([p.bar for p in probes])
+    for total in range(k + least, PATIENCE):
+        if relative_high(norm_bound(bar, total, aim.alpha)) <= aim.aim:
+            return total - k
+    return least
 
 
 def _rms(values: Sequence[float]) -> float:
