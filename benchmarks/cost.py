@@ -30,7 +30,19 @@ STEPS = {"10k": 300, "100k": 300, "1M": 100}
 COMPONENTS = {"10k": 1000, "100k": 200, "1M": 30}
 TENSORS = 200
 SMALL = 50_000
-FIGURES = ("parameters", "verdict", "evaluations", "high", "seconds", "bare", "ratio", "busy", "gradients", "own")
+FIGURES = (
+    "parameters",
+    "verdict",
+    "evaluations",
+    "high",
+    "seconds",
+    "bare",
+    "ratio",
+    "busy",
+    "gradients",
+    "own",
+    "fresh",
+)
 REPETITIONS, REPETITIONS_SMALL = 5, 25
 
 
@@ -97,6 +109,17 @@ def claimed(problem: Problem, grads: Any, count: int) -> None:
         grads(problem.params)
 
 
+def fresh(problem: Problem, grads: Any, seed: int) -> float:
+    """The same ratio for checks with seeds of their own, none of whose random numbers were drawn before."""
+    ratios = []
+    for offset in range(1, 1 + (REPETITIONS if problem.size > SMALL else REPETITIONS_SMALL)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report, _, busy = timed(partial(gp.check, problem.cost, problem.params, grads, seed=seed + 1000 * offset))
+        ratios.append(busy / timed(partial(bare, problem, report.evaluations))[2])
+    return statistics.median(ratios)
+
+
 def measured(problem: Problem, grads: Any, seed: int) -> dict[str, Any]:
     """One check in numbers; the seconds are medians of repetitions in which check and bare evaluations take turns.
 
@@ -127,6 +150,7 @@ def measured(problem: Problem, grads: Any, seed: int) -> dict[str, Any]:
         "busy": statistics.median(ratio for _, ratio in ratios),
         "gradients": calls,
         "own": statistics.median(own),
+        "fresh": fresh(problem, grads, seed),
     }
 
 
@@ -171,6 +195,7 @@ def main() -> int:
         "of CPU s",
         "gradients",
         "of CPU s with them",
+        "of CPU s, new seeds",
     ]
     peers = ["loop s *", "x slower", "approx_fprime s *", "x slower"]
     cells = [
