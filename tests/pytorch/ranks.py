@@ -52,6 +52,11 @@ def spread(kind: str, module: Any) -> Any:
         for part in (module[0], module[2], module[4]):
             fully_shard(part)
         return fully_shard(module)
+    if kind == "outermost":  # which keeps its parameters gathered after a forward pass
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(module[0])
+        return fully_shard(module)
     if kind == "ddp":
         return nn.parallel.DistributedDataParallel(module)
     if kind == "tensor":

@@ -45,7 +45,7 @@ def together(kind: str, slip: str, dtype: Any) -> list[dict[str, Any]]:
     return [found[0], found[1]]
 
 
-@pytest.mark.parametrize("kind", ["fsdp", "ddp", "tensor"])
+@pytest.mark.parametrize("kind", ["fsdp", "outermost", "ddp", "tensor"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_right_gradients_on_two_ranks(kind: str, dtype: Any) -> None:
     answers = together(kind, "none", dtype)

@@ -18,6 +18,7 @@ from gradproof._adapters.pytorch.residing import (
     Asked,
     Made,
     all_double,
+    give_back,
     keeper,
     reason,
     runner_for,
@@ -105,6 +106,7 @@ def of_module(
         passed: the data as they were passed, one for each of the formats.
         examples: how many examples the data have; 0 where unknown.
     """
+    give_back(module)
     known = named(module)
     tensors = dict(known.tensors)
     placed = list(args)

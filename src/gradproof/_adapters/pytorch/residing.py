@@ -155,6 +155,17 @@ def keeper(module: torch.nn.Module) -> str:
     return "fsdp" if "FSDPModule" in kinds else "ddp" if "DistributedDataParallel" in kinds else ""
 
 
+def give_back(module: torch.nn.Module) -> None:
+    """Lets FSDP give back the parameters that it has gathered, so that the shards alone are what the module holds.
+
+    After a forward pass it keeps those of the outermost module (``reshard_after_forward``) until a backward pass has
+    used them: the next forward pass would read them, and not what stands in the shards by then.
+    """
+    for part in module.modules():
+        if any(cls.__name__ == "FSDPModule" for cls in type(part).__mro__):
+            part.reshard()
+
+
 @dataclass(frozen=True)
 class AsItIs:
     """A cost of a module that is called with the parameters that it has."""
@@ -164,7 +175,12 @@ class AsItIs:
 
     def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """The cost, given the module."""
-        return self.function(self.module, *args, **options)
+        give_back(self.module)
+        try:
+            return self.function(self.module, *args, **options)
+        finally:
+            if not torch.is_grad_enabled():  # else a backward pass is to come, which gives them back itself
+                give_back(self.module)
 
 
 @contextmanager
@@ -173,12 +189,14 @@ def all_double(module: torch.nn.Module) -> Iterator[None]:
 
     Parameters are put back where they were before they are narrowed, and a number that was widened is not rounded then.
     """
+    give_back(module)
     kinds = {t.dtype for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()}
     module.double()
     try:
         _refresh(module)
         yield
     finally:
+        give_back(module)
         module.to(kinds.pop())
         _refresh(module)
 
