@@ -88,6 +88,27 @@ def test_causes_are_told_of_tensors_that_stay_where_they_are(slip: str, cause: s
     assert report.findings[0].tensors == (found.slipping,)
 
 
+def answers(report: gp.Report) -> dict[str, tuple[str, str]]:
+    return {item.question: (item.status, item.answer) for item in report.checklist}
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.usefixtures("in_place")
+def test_the_checklist_says_what_was_evaluated_where_it_lives(dropout: bool) -> None:
+    torch.manual_seed(2)
+    drops = [torch.nn.Dropout(0.5)] if dropout else []
+    module = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.Tanh(), *drops, torch.nn.Linear(4, 1))
+    there, here = both(Case(module, lambda m, x: m(x).square().mean(), (torch.randn(6, 5),), ""))
+    told = answers(there)
+    assert told["dropout off or frozen"][0] == "yes"
+    assert ("frozen: one pattern of" if dropout else "none found") in told["dropout off or frozen"][1]
+    assert told["precision"][0] == "yes"
+    assert told["precision"][1].startswith("float64, ")
+    assert told["regulariser in both"][0] == "not checked"
+    assert "nothing was evaluated" not in " ".join(answer for _, answer in told.values())
+    assert {q: s for q, (s, _) in told.items()} == {q: s for q, (s, _) in answers(here).items()}
+
+
 @pytest.mark.usefixtures("in_place")
 def test_a_wrong_row_is_found_where_it_lives() -> None:
     found = case("dense", "one row", torch.float64, seed=1_004)

@@ -61,8 +61,12 @@ def _regulariser(found: Found, options: Options, meter: Meter) -> tuple[str, str
     session = found.session
     given = dict(session.call.options or {}) if session is not None else {}
     names = [name for name in WEIGHTS if _is_number(given.get(name))]
-    if session is None or options.method in ("probe", "classic"):
-        return NOT_CHECKED, f"method {options.method} does not ask" if session is not None else "nothing was evaluated"
+    if found.drawn is None:
+        return NOT_CHECKED, "nothing was evaluated"
+    if options.method in ("probe", "classic"):
+        return NOT_CHECKED, f"method {options.method} does not ask"
+    if session is None:
+        return NOT_CHECKED, "not asked of tensors that stay where they are"
     if not names:
         return NOT_CHECKED, "no weight of a regulariser among the options, such as lambd"
     if not session.callable_grads or session.caller.live or session.rows:
@@ -131,11 +135,11 @@ def _slope(
 
 
 def _dropout(found: Found) -> tuple[str, str]:
-    if found.session is None or found.drawn is None:
+    if found.drawn is None:
         return NOT_CHECKED, "nothing was evaluated"
     if found.drawn:
         return "yes", f"frozen: one pattern of {_listed(found.drawn)}"
-    options = found.session.call.options or {}
+    options = dict(found.session.call.options or {}) if found.session is not None else {}
     for name in (*KEPT, *DROPPED):
         value = options.get(name)
         if _is_number(value):

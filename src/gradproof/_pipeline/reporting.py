@@ -1,7 +1,7 @@
 """From outcomes to the report: verdicts by tensor, findings, notes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,8 +36,9 @@ class Found:
     Attributes:
         tensors: one report a tensor, in the user's order.
         absolute: (low, high, estimate) of each tensor's mismatch and the norms of its claim and reference.
-        session: the call, with randomness as it stood; None where nothing was evaluated.
-        drawn: what the cost draws random numbers from; None where that is not known.
+        session: the call, with randomness as it stood; None where nothing was evaluated, and for tensors that stay
+            where they are.
+        drawn: what the cost draws random numbers from; None where nothing was evaluated.
         digits: how many digits of the cost are good; None where that was not measured.
         evidence: what was measured on the way.
     """
@@ -152,6 +153,19 @@ def flat_offsets(session: Session) -> dict[str, int]:
 
 def looked_at(found: Found, session: Session, random: tuple[str, ...] | None, noise: Noise | None = None) -> Found:
     """What was found with how the cost behaved: what it draws from, and how many of its digits are good."""
+    own = {name for name in session.native_formats if name}  # what is not evaluated at float64 copies
+    return replace(behaved(found, random, noise, own), session=session)
+
+
+def behaved(found: Found, random: tuple[str, ...] | None, noise: Noise | None, own: Collection[str]) -> Found:
+    """What was found with how the cost behaved.
+
+    Args:
+        found: what was found.
+        random: what the cost draws from; empty where that was not found, None where it draws from nothing.
+        noise: what its last digits are worth, where that was measured.
+        own: the formats in which it was evaluated, those of float64 copies left out.
+    """
     digits = None
     if noise is not None and float(noise.cost):
         size = abs(float(noise.cost))
@@ -159,9 +173,7 @@ def looked_at(found: Found, session: Session, random: tuple[str, ...] | None, no
             max(min(noise.sigma, noise.sides) / size, noise.epsilon, float(np.finfo(np.float64).eps) / 2.0)
         )
     drawn = () if random is None else random or ("a source that was not found",)
-    own = sorted({name for name in session.native_formats if name})  # what is not evaluated at float64 copies
-    precision = " and ".join(own) or found.precision
-    return replace(found, session=session, drawn=drawn, digits=digits, precision=precision)
+    return replace(found, drawn=drawn, digits=digits, precision=" and ".join(sorted(own)) or found.precision)
 
 
 def not_made(options: Options, why: str, checklist: tuple[ChecklistItem, ...]) -> Report:

@@ -18,7 +18,7 @@ from gradproof._pipeline.edges import Edges, apply_edges
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import SUMMATION, aim_of, noise_at
 from gradproof._pipeline.probing import BESIDE, CANCELLED, ON_A_KINK, OTHER_NUMBERS
-from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found
+from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, behaved
 from gradproof._pipeline.tensors import REASONS, ZERO, Own, Seen, absolute, elements_of, tensor_report
 from gradproof._records import Difference, Finding, Place, Tensor, TensorReport, Verdict, spacing
 from gradproof._reference import Reference
@@ -96,10 +96,10 @@ def resident(call: "Call", options: Options, meter: Meter) -> Found:
         taken = session.claimed()
         meter.spend(int(call.computed))
         said, findings = [*notes, *taken.notes], [*taken.findings]
-        return _judged(Course(session, taken, options, meter, cost, spread, said, findings, {}, {}, {}))
+        return _judged(Course(session, taken, options, meter, cost, spread, said, findings, {}, {}, {}), sources)
 
 
-def _judged(course: Course) -> Found:
+def _judged(course: Course, random: tuple[str, ...] | None) -> Found:
     stand = _stand(course, course.session.problem(course.taken))
     course = _form(course, stand)
     edges = Edges({}, {}, None)
@@ -137,7 +137,8 @@ def _judged(course: Course) -> Found:
 
         explain(course, stand, found)
     _end(course, found)
-    return found
+    own = {t.dtype for t in course.tensors if not course.session.wide}
+    return behaved(found, random, noise, own - {"float64", "complex128"})
 
 
 def _stand_still(session: "Session", meter: Meter) -> tuple["Session", float, float, tuple[str, ...] | None]:
