@@ -50,3 +50,41 @@ def test_patterns_that_match_are_taken(given: Any) -> None:
     report = gp.check(cost, PARAMS, grads, **given)
     assert report.verdict == "correct", report
     assert ("b1" in report.tensors) == (given.get("only") != "W*" and given.get("exclude") != ["b1"])
+
+
+DOTTED = {"layers.0.weight": np.ones(3), "layers.1.weight": np.ones(2), "rows": [np.ones(2), np.ones(1)]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "chosen"),
+    [
+        ("layers.0.weight", {"['layers.0.weight']"}),
+        ("['layers.0.weight']", {"['layers.0.weight']"}),
+        ("layers.*", {"['layers.0.weight']", "['layers.1.weight']"}),
+        ("layers.[1].weight", {"['layers.1.weight']"}),
+        ("rows.?", {"rows.0", "rows.1"}),
+    ],
+)
+def test_names_with_brackets_are_matched_as_they_are_shown_and_as_they_are_keyed(pattern: str, chosen: Any) -> None:
+    def squares(p: Any) -> float:
+        arrays = [p["layers.0.weight"], p["layers.1.weight"], *p["rows"]]
+        return float(sum(np.sum(a**2) for a in arrays))
+
+    def doubled(p: Any) -> Any:
+        return {k: [2 * a for a in v] if isinstance(v, list) else 2 * v for k, v in p.items()}
+
+    assert set(gp.check(squares, DOTTED, doubled, only=pattern).tensors) == chosen
+    loose = gp.check(squares, DOTTED, doubled, tolerance={pattern: 1e-4})
+    assert {n for n, t in loose.tensors.items() if t.tolerance == 1e-4} == chosen
+
+
+def test_inputs_of_functions_are_chosen_by_the_names_they_are_shown_under() -> None:
+    one, two = np.arange(1.0, 4.0), np.arange(2.0, 5.0)
+
+    def checked(**given: Any) -> gp.Report:
+        return gp.check_function(lambda a, b: a * b, one, two, vjp=lambda x, u: (u * x[1], u * x[0]), **given)
+
+    assert list(checked(only="inputs[0]").tensors) == ["inputs[0]"]
+    assert list(checked(exclude="inputs[0]").tensors) == ["inputs[1]"]
+    assert checked(tolerance={"inputs[1]": 1e-4}).tensors["inputs[1]"].tolerance == 1e-4
+    assert list(checked(only="inputs[*]").tensors) == ["inputs[0]", "inputs[1]"]

@@ -8,7 +8,6 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -415,8 +414,12 @@ def within(claims: Claims, caller: Caller) -> Claims:
 
 
 def _chosen(name: str, call: Call) -> bool:
-    wanted = not call.only or any(fnmatchcase(name, pattern) for pattern in call.only)
-    return wanted and not any(fnmatchcase(name, pattern) for pattern in call.exclude)
+    if not call.only and not call.exclude:
+        return True
+    from gradproof._adapters.patterns import matches  # hardly any check has patterns
+
+    wanted = not call.only or any(matches(name, pattern) for pattern in call.only)
+    return wanted and not any(matches(name, pattern) for pattern in call.exclude)
 
 
 def _tensor(leaf: Leaf, offset: int) -> Tensor:

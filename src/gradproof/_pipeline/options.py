@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,9 @@ class Options:
         """The relative difference of a tensor, claimed in a format of this name, that must never pass."""
         given = self.tolerance
         if isinstance(given, Mapping):
-            given = next((value for pattern, value in given.items() if fnmatchcase(name, pattern)), None)
+            from gradproof._adapters.patterns import matches  # hardly any check has patterns
+
+            given = next((value for pattern, value in given.items() if matches(name, pattern)), None)
         if given is not None:
             return float(given)
         epsilon = spacing(claimed)
