@@ -215,15 +215,16 @@ def equalised(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int]) 
     """
     scales = default_scales([c.stats for c in claimed])
     even = replace(judge, weighting=Weighting.EQUALISED)
-    blocks = []
+    blocks: dict[Aim, list[Block]] = {}  # tensors that are held against different tolerances share no group
     for i in tensors:
         stats = claimed[i].stats
         if stats.claim and stats.moving and len(stats.bins) == 1:
             # weight / max(|claimed|, floor) is at most weight x 1000 / rms; its rms over the tensor sets the step.
-            blocks.append(Block(i, -1, scales[i] * stats.claim_rms, 1.0 / math.sqrt(stats.moving)))
+            block = Block(i, -1, scales[i] * stats.claim_rms, 1.0 / math.sqrt(stats.moving))
+            blocks.setdefault(claimed[i].aim, []).append(block)
     found: dict[int, Outcome] = {}
-    for group in grouped(blocks, SHARED_EQUALISED):
-        aim = claimed[group[0].tensor].aim
+    groups = [(aim, group) for aim, alike in blocks.items() for group in grouped(alike, SHARED_EQUALISED)]
+    for aim, group in groups:
         look = replace(aim, wrong=aim.tolerance, aim=aim.tolerance)
         unit = span(group)
         if not unit * look.aim > 0.0:  # scale times gradient lies below the smallest float
