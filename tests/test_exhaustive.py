@@ -164,3 +164,16 @@ def test_a_tensor_beyond_one_batch_is_measured_in_several() -> None:
     assert str(report.findings[0].where) == f"w[{BATCH + 1}]"
     assert (report.components.measured, report.components.total) == (size, size)
     assert report.evaluations >= 2 * 2 * size
+
+
+def test_a_budget_that_runs_out_is_given_as_the_reason_and_nothing_else_is() -> None:
+    def wrong(p: Params) -> Params:
+        found = complex_step(rational, p)
+        found["W"][1, 2] *= 1.5
+        return found
+
+    reasons = set()
+    for budget in range(20, 160, 4):
+        report = gp.check(rational, PARAMS, wrong, method="exhaustive", budget=budget)
+        reasons |= {t.reason for t in report.tensors.values() if t.verdict == "undecided"}
+    assert {reason.split(";")[0] for reason in reasons} == {"the budget ran out"}

@@ -184,11 +184,7 @@ def _judged(
     difference = Difference(number, _at(low, claim, reference, -1), _at(high, claim, reference, 1))
     zero = claim == 0.0 and low == 0.0
     if _at(sure, claim, reference, -1) > known.aim.wrong:
-        doubt = (
-            "staircase"
-            if _in_steps(place, i, measured)
-            else _doubt(place, i, jumps=any(e.jump > 0.0 for e in estimates))
-        )
+        doubt = _in_steps(place, i, measured) or _doubt(place, i, jumps=any(e.jump > 0.0 for e in estimates))
         verdict, reason = (Verdict.UNDECIDED, REASONS.get(doubt, doubt)) if doubt else (Verdict.WRONG, "")
     elif difference.high <= known.aim.tolerance:
         verdict, reason = Verdict.CORRECT, ""
@@ -201,8 +197,8 @@ def _judged(
     return report, (low, high, estimate, claim, reference)
 
 
-def _in_steps(place: Place0, i: int, measured: Sequence[Measured]) -> bool:
-    """Whether the cost is made of steps at the elements with the largest mismatch."""
+def _in_steps(place: Place0, i: int, measured: Sequence[Measured]) -> str:
+    """Why the elements with the largest mismatch prove nothing: a cost made of steps; "" where it is none."""
     scale = default_scales([c.stats for c in place.claimed])[i]
     found = [(int(c), e) for batch in measured for c, e in zip(batch.coordinates, batch.estimates, strict=True)]
     probes = [
@@ -210,9 +206,9 @@ def _in_steps(place: Place0, i: int, measured: Sequence[Measured]) -> bool:
         for c, e in sorted(found, key=lambda pair: -abs(pair[1].mismatch))[:2]
     ]
     try:
-        return steps_close(place.reference, probes) or steps_far(place.reference, probes)
+        return "staircase" if steps_close(place.reference, probes) or steps_far(place.reference, probes) else ""
     except BudgetExhaustedError:
-        return True
+        return "budget"
 
 
 def _doubt(place: Place0, i: int, *, jumps: bool) -> str:
