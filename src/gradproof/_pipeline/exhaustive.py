@@ -22,7 +22,7 @@ from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import OTHER_NUMBERS
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, looked_at, nothing
-from gradproof._pipeline.tensors import REASONS
+from gradproof._pipeline.tensors import REASONS, TAKEN_BACK
 from gradproof._records import (
     Components,
     Difference,
@@ -186,6 +186,8 @@ def _judged(
     if _at(sure, claim, reference, -1) > known.aim.wrong:
         doubt = _in_steps(place, i, measured) or _doubt(place, i, jumps=any(e.jump > 0.0 for e in estimates))
         verdict, reason = (Verdict.UNDECIDED, REASONS.get(doubt, doubt)) if doubt else (Verdict.WRONG, "")
+        if doubt in TAKEN_BACK:
+            low, difference = 0.0, replace(difference, low=0.0)
     elif difference.high <= known.aim.tolerance:
         verdict, reason = Verdict.CORRECT, ""
     elif zero:
@@ -193,6 +195,7 @@ def _judged(
     else:
         verdict = Verdict.UNDECIDED
         reason = REASONS["kink" if any(e.kink > 0.0 for e in estimates) else "noise"]
+        low, difference = sure, replace(difference, low=_at(sure, claim, reference, -1))
     report = TensorReport(tensor.name, tensor.shape, verdict, difference, reason, known.aim.tolerance, elements)
     return report, (low, high, estimate, claim, reference)
 

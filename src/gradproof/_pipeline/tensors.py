@@ -30,6 +30,9 @@ REASONS = {
     "staircase": "the cost is a staircase here: flat or rising, as its steps are looked at closely or from afar",
 }
 
+#: Reasons that take back a mismatch that was seen: nothing is left of what it would be at least.
+TAKEN_BACK = ("kink", "noise", "jump", "scale", "staircase", "rounded")
+
 
 @dataclass(frozen=True)
 class Own:
@@ -152,7 +155,7 @@ def _difference(claimed: Claimed, outcome: Outcome) -> Difference:
         wrong = outcome.status == "wrong"
         return Difference(1.0 if wrong else 0.0, 1.0 if wrong else 0.0, 1.0)
     claim = claimed.stats.claim if outcome.absolute else 1.0
-    low, high = relative_low(outcome.low, claim), relative_high(outcome.high, claim)
+    low, high = relative_low(proven(outcome), claim), relative_high(outcome.high, claim)
     estimate = outcome.estimate / (claim + outcome.reference) if math.isfinite(outcome.estimate) else high
     return Difference(min(max(estimate, low), high), low, high)
 
@@ -170,7 +173,12 @@ def absolute(claimed: Claimed, outcome: Outcome | None, size: float | None) -> t
         return 0.0, math.inf, math.nan, norm, norm
     unit = 1.0 if outcome.absolute or not norm else norm
     estimate = outcome.estimate * unit
-    return outcome.low * unit, outcome.high * unit, estimate, norm, outcome.reference * unit
+    return proven(outcome) * unit, outcome.high * unit, estimate, norm, outcome.reference * unit
+
+
+def proven(outcome: Outcome) -> float:
+    """What a mismatch is at least, in the outcome's units."""
+    return 0.0 if outcome.status == "undecided" and outcome.reason in TAKEN_BACK else outcome.low
 
 
 def elements_of(tensor: Tensor) -> int:
