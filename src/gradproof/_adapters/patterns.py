@@ -29,7 +29,9 @@ def matches(name: str, pattern: str) -> bool:
 
 
 def _unquoted(name: str) -> str:
-    return _QUOTED.sub(lambda key: ("." if key.start() else "") + (key[1] or key[2] or ""), name) if "[" in name else name
+    return (
+        _QUOTED.sub(lambda key: ("." if key.start() else "") + (key[1] or key[2] or ""), name) if "[" in name else name
+    )
 
 
 def nearest(pattern: str, names: Sequence[str]) -> str:

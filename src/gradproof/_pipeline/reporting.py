@@ -74,7 +74,7 @@ def report_of(
         found.components,
         evaluations,
         seconds,
-        tuple(dict.fromkeys(found.notes)),
+        tuple(dict.fromkeys([*found.notes, *_what_helps(found, verdict)])),
         options.method,
         options.seed,
         found.precision,
@@ -83,6 +83,14 @@ def report_of(
         found.evidence,
         checklist=checklist,
     )
+
+
+def _what_helps(found: Found, verdict: Verdict) -> list[str]:
+    if verdict is Verdict.CORRECT:
+        return []
+    from gradproof._pipeline.advice import what_helps  # nobody asks where all is decided
+
+    return what_helps(found.tensors, computed=found.session is None or found.session.callable_grads)
 
 
 def certainty(finding: Finding) -> tuple[bool, bool, bool, int]:
