@@ -180,3 +180,17 @@ def test_inputs_that_are_nestings() -> None:
     assert gp.check_function(function, x, given, vjp=vjp, argnums=[0, 1]).verdict == "correct"
     report = gp.check_function(function, x, given, vjp=lambda i, v: vjp(i, v, 2.0), argnums=[0, 1])
     assert [n for n, t in report.tensors.items() if t.verdict == "wrong"] == ["inputs[1].scale"]
+
+
+@pytest.mark.parametrize("second", [2, "x", np.arange(3)])
+def test_an_input_that_is_named_and_cannot_be_differentiated_is_refused(second: Any) -> None:
+    one = np.linspace(0.3, 1.0, 3)
+
+    def vjp(inputs: Any, v: Any) -> Any:
+        return (v * np.cos(inputs[0]), None)
+
+    with pytest.raises(gp.InputError, match=r"inputs\[1\], which argnums= names"):
+        gp.check_function(lambda a, b: np.sin(a), one, second, vjp=vjp, argnums=(0, 1))
+    with pytest.raises(gp.InputError, match="positions among 2 inputs"):
+        gp.check_function(lambda a, b: np.sin(a), one, second, vjp=vjp, argnums=2)
+    assert gp.check_function(lambda a, b: np.sin(a), one, second, vjp=vjp, argnums=0).verdict == "correct"

@@ -167,3 +167,38 @@ def test_other_methods_try_no_laws(method: str) -> None:
     report = gp.check_function(doubled(lambda ctx, v: v.mul_(2)), X, method=method)
     assert not report.findings
     assert report.verdict == ("undecided" if method == "classic" else "correct")
+
+
+def test_a_function_class_is_applied() -> None:
+    assert gp.check_function(Masked, X).verdict == "correct"
+
+    class Doubled(Masked):
+        @staticmethod
+        def backward(ctx: Any, v: Any, _: Any) -> Any:
+            return 2.0 * v * ctx.saved_tensors[0]
+
+    report = gp.check_function(Doubled, X)
+    assert (report.verdict, report.findings[0].cause) == ("wrong", "factor")
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [(2.0, "the float 2.0"), (torch.tensor([1, 2, 0, 1]), "one of torch.int64"), ("x", "the str 'x'")],
+)
+def test_an_input_that_is_named_and_cannot_be_differentiated_is_refused(second: Any, said: str) -> None:
+    calls = []
+
+    def function(a: Any, b: Any) -> Any:
+        calls.append(b)
+        return a.sin()
+
+    with pytest.raises(gp.InputError, match=r"inputs\[1\], which argnums= names") as caught:
+        gp.check_function(function, X, second, argnums=(0, 1))
+    assert said in str(caught.value)
+    assert not calls
+    assert gp.check_function(function, X, second, argnums=0).verdict == "correct"
+
+
+def test_what_is_not_for_tensors_is_refused_by_the_name_that_was_given() -> None:
+    with pytest.raises(gp.InputError, match=r"function: jvp= should be left out for tensors"):
+        gp.check_function(torch.sin, X, jvp=lambda inputs, tangent: tangent)

@@ -1,7 +1,7 @@
 """The inputs of a function by name, and those of them that are differentiated."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,43 @@ def input_name(name: str) -> str:
     if name.startswith("keywords."):
         return name.removeprefix("keywords.")
     return re.sub(r"^inputs\.(\d+)", r"inputs[\1]", name)
+
+
+def demand_positions(argnums: Sequence[int] | None, count: int) -> None:
+    """Refuses positions that there are not.
+
+    Raises:
+        InputError: one is none of the inputs'.
+    """
+    for number in argnums or ():
+        if not -count <= number < count:
+            raise InputError.of(DOING, "`argnums`", f"positions among {count} inputs", str(number), "Count from 0.")
+
+
+def demand_all_named(inputs: Sequence[Any], argnums: Sequence[int] | None, names: Iterable[str], kind: str) -> None:
+    """Refuses inputs that are named and cannot be differentiated, as a check without them would pass unnoticed.
+
+    Args:
+        inputs: the positional arguments.
+        argnums: the positions that are named.
+        names: of what is differentiated.
+        kind: what it has to be.
+
+    Raises:
+        InputError: nothing of a named input is among what is differentiated.
+    """
+    there = {re.split(r"\.|(?<=\])", name)[0] for name in names}
+    for number in argnums or ():
+        place = number % len(inputs)
+        if f"inputs[{place}]" in there:
+            continue
+        value = inputs[place]
+        kept = getattr(value, "dtype", None)
+        got = f"one of {kept}" if kept is not None else f"the {type(value).__name__} {value!r}"[:60]
+        raise InputError.of(
+            DOING, f"inputs[{place}], which argnums= names,", f"{kind} of floating-point or complex numbers", got,
+            f"Pass it as one, or leave {number} out of argnums=.",
+        )  # fmt: skip
 
 
 def selected(
@@ -33,10 +70,7 @@ def selected(
         InputError: there are none.
     """
     names = [input_name(name) for name in whole.names]
-    for number in argnums or ():
-        if not -len(inputs) <= number < len(inputs):
-            raise InputError.of(DOING, "`argnums`", f"positions among {len(inputs)} inputs", str(number),
-                                "Count from 0.")  # fmt: skip
+    demand_positions(argnums, len(inputs))
     at = None if argnums is None else {f"inputs[{number % len(inputs)}]" for number in argnums}
     chosen = tuple(i for i, name in enumerate(names) if at is None or re.split(r"\.|(?<=\])", name)[0] in at)
     if not chosen:
@@ -45,6 +79,7 @@ def selected(
             "none" if argnums is None else f"none at the positions {list(argnums)}",
             f"Pass {kind}s, or name them in argnums=.",
         )  # fmt: skip
+    demand_all_named(inputs, argnums, (names[i] for i in chosen), kind)
     leaves = tuple(whole.leaves[i] for i in chosen)
     return chosen, replace(whole, leaves=leaves).renamed([names[i] for i in chosen]).listed()
 

@@ -18,6 +18,7 @@ from gradproof._adapters.foreign import Flat, Foreign
 from gradproof._adapters.jacobians import Claimed, computed
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.randomness import Snapshot, sources
+from gradproof._adapters.selecting import demand_all_named, demand_positions
 from gradproof._adapters.vectors import vector_of
 from gradproof._algebra.backward import Answer, Asked, Cotangents, Layout, Repair, Returned, Slot
 from gradproof._errors import InputError
@@ -190,6 +191,7 @@ def array_subject(
     """
     if claims.jacobian is not None or claims.jvp is not None:
         inputs = _with_vectors(inputs, argnums)
+    demand_positions(argnums, len(inputs))
     whole = Structure.of({"inputs": list(inputs), "keywords": dict(keywords)}, "inputs")
     named = None if argnums is None else {f"inputs[{n % max(len(inputs), 1)}]" for n in argnums}
     names = [_input_name(leaf.name) for leaf in whole.leaves]
@@ -204,6 +206,7 @@ def array_subject(
             DOING, "its inputs", "at least one tensor or array of floating-point or complex numbers to differentiate",
             "none", "Pass tensors or float arrays, or name them in argnums=.",
         )  # fmt: skip
+    demand_all_named(inputs, argnums, (names[i] for i in moved), "an array")
     if claims.vjp is None and claims.jacobian is None and claims.jvp is None:
         raise InputError.of(
             DOING, "`vjp`", "the claimed vector-Jacobian product, as the inputs are NumPy arrays", "None",

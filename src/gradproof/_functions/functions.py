@@ -44,8 +44,9 @@ def check_function(
     output or one input alone give the same; nothing is changed in place.
 
     Args:
-        function: ``function(*inputs, **kwargs)`` returning an array or any nesting of arrays, such as the ``apply`` of
-            a ``torch.autograd.Function``. Outputs that are None or no floating-point numbers are left out.
+        function: ``function(*inputs, **kwargs)`` returning an array or any nesting of arrays, or a
+            ``torch.autograd.Function``, or its ``apply``. Outputs that are None or no floating-point numbers are left
+            out.
         inputs: arrays or tensors, nestings of them, and whatever else the function takes. Differentiated are the
             tensors that require a gradient, if any does, else all of floating-point or complex numbers.
         vjp: the claim, ``vjp(inputs, cotangent) -> tuple``; None for what reverse mode computes.
@@ -80,6 +81,7 @@ def check_function(
         InputError: what was passed in cannot be checked. What the function raises goes through.
     """
     settings = read_settings(tolerance, method, budget, seed, 1, progress)  # tensors are not sent to workers
+    function = _applied(function)
     for name, value in (("function", function), ("vjp", vjp), ("jvp", jvp), ("twin", twin)):
         if not callable(value) and (name == "function" or value is not None):
             raise InputError.of(DOING, f"`{name}`", "a function", f"a {type(value).__name__}",
@@ -117,6 +119,13 @@ def check_function(
 
         report = in_regimes(passed, report, chosen, settings)
     return _finished(report, passed, settings)
+
+
+def _applied(function: Any) -> Any:
+    """A function as it is called: of a ``torch.autograd.Function`` its ``apply``."""
+    kinds = function.__mro__ if isinstance(function, type) else ()
+    ours = any((kind.__module__, kind.__name__) == ("torch.autograd.function", "Function") for kind in kinds)
+    return function.apply if ours else function
 
 
 def _of_arrays(passed: "Passed", chosen: "Chosen", settings: Settings) -> Report:

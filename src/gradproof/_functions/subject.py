@@ -109,9 +109,11 @@ class Passed:
         from gradproof._adapters.vjps import Claims, array_subject
 
         if not self.of_arrays:
+            among = {"jacobian=": self.jacobian, "jvp=": self.jvp, "bounds= or domain=": self.allowed}
+            given = [name for name, value in among.items() if value is not None]
             raise InputError.of(
-                "setting up the check of a function", "jacobian=, jvp=, bounds= and domain=",
-                "left out for tensors and arrays of JAX",
+                "setting up the check of a function", " and ".join(given),
+                "left out for tensors and for arrays of other frameworks than NumPy",
                 "given", "Pass vjp=, or NumPy arrays in place of the tensors.",
             )  # fmt: skip
         claims = Claims(self.vjp, self.jacobian, self.jvp)

@@ -21,6 +21,7 @@ from gradproof._adapters.pytorch.target import OfFunction, outputs_of
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, moved_array, refuse, wider
 from gradproof._adapters.pytorch.translate import Translated, Wanted, packed, settled
 from gradproof._adapters.randomness import Snapshot
+from gradproof._adapters.selecting import demand_all_named, demand_positions
 from gradproof._adapters.twins import notes_on
 from gradproof._errors import InputError
 from gradproof._tree import Leaf, Structure
@@ -109,6 +110,7 @@ def opened(
             "none" if argnums is None else f"none at the positions {list(argnums)}",
             "Pass tensors, or name them in argnums=.",
         )  # fmt: skip
+    demand_all_named(inputs, argnums, (_input_name(whole.leaves[i].name) for i in chosen), "a tensor")
     leaves = []
     for i in chosen:
         name = _input_name(whole.leaves[i].name)
@@ -150,9 +152,7 @@ def _chosen(
     if argnums is None:
         needed = [i for i in every if values[i].requires_grad]
         return needed or every
-    for number in argnums:
-        if not -count <= number < count:
-            raise InputError.of(DOING, "`argnums`", f"positions among {count} inputs", str(number), "Count from 0.")
+    demand_positions(argnums, count)
     at = {f"inputs[{number % count}]" for number in argnums}
     return [i for i in every if _input_name(leaves[i].name).partition(".")[0] in at]
 
