@@ -213,12 +213,14 @@ def test_bare_parameters_pair_with_a_bare_claim(params: Any) -> None:
 @pytest.mark.parametrize(
     ("grads", "got"),
     [
-        ([1.0, 2.0], "0, 1"),
-        ({"V": np.ones(2), "c": np.ones(2)}, "V, c"),
-        (None, "nothing"),
-        ({}, "nothing"),
-        (np.ones(8), "grads"),
-        ("grad", "nothing"),
+        ([1.0, 2.0], "one with 0, 1"),
+        ({"V": np.ones(2), "c": np.ones(2)}, "one with V, c"),
+        (None, "None"),
+        ({}, "one with nothing"),
+        (np.array(["a"]), "one with nothing"),
+        (np.ones(8), "one array of shape (8,)"),
+        (1.5, "1.5"),
+        ("grad", "'grad'"),
     ],
 )
 def test_what_cannot_be_paired_at_all_is_refused_with_both_sides(grads: Any, got: str) -> None:
@@ -227,7 +229,7 @@ def test_what_cannot_be_paired_at_all_is_refused_with_both_sides(grads: Any, got
     message = str(refused.value)
     assert message.startswith("While pairing the claimed gradient with the parameters: `grads` should be ")
     assert "W1, b1" in message
-    assert f"but is one with {got}." in message
+    assert f"but is {got}." in message
     assert "from_vector" in message
 
 

@@ -252,7 +252,9 @@ def test_the_walk_fails_where_the_planted_bug_is_not_found(planted: str, monkeyp
 
 def test_an_unknown_scene_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "regulariszer"]) == 2
-    assert "Did you mean regulariser?" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Did you mean regulariser?" in said
+    assert "`gradproof demo bugs` plays all." in said
 
 
 def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,19 +126,22 @@ BEFORE: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "exclude": (PARAMS, grads, {"exclude": ["W", 3]}, "`exclude`"),
     "nothing left": (PARAMS, grads, {"only": "V*"}, "W, b"),
     "all left out": (PARAMS, grads, {"exclude": "*"}, "W, b"),
-    "no parameters": ({}, {}, {}, "a dict without any"),
-    "parameters of text": ("W", "W", {}, "a str without any"),
-    "nothing as parameters": (None, None.__class__, {}, "a NoneType without any"),
+    "no parameters": ({}, {}, {}, "but is {}."),
+    "parameters of text": ("W", "W", {}, "but is 'W'."),
+    "nothing as parameters": (None, None.__class__, {}, "but is None."),
+    "an object as parameters": (object(), 1.0, {}, "but is of type object and holds none."),
     "integers alone": ({"n": np.arange(3)}, {"n": np.ones(3)}, {}, "n holds int64"),
     "integers alone and a function": ({"n": np.arange(3)}, grads, {}, "n.astype(float)"),
     "booleans alone": ({"m": np.array([True])}, {"m": np.ones(1)}, {}, "m holds bool"),
     "a bare integer array": (np.arange(3), np.ones(3), {}, "holds int64"),
-    "a number that is an integer": (3, 1.0, {}, "holds int"),
+    "a number that is an integer": (3, 1.0, {}, "Convert what the gradient belongs to: 3.0 in place of 3."),
+    "a list of integers": ([3, 2], [1.0, 1.0], {}, "0 holds the int 3. Convert what the gradient belongs to: 3.0 in"),
     "an integer with a claim": ({"W": PARAMS["W"], "n": np.arange(3)}, {"W": PARAMS["W"], "n": np.ones(3)}, {}, "n"),
     "a boolean with a claim": ({"W": np.ones(2), "m": np.array([True])}, {"W": np.ones(2), "dm": np.ones(1)}, {}, "m"),
     "another structure": (PARAMS, [1.0, 2.0], {}, "but is one with 0, 1"),
-    "a flat gradient": (PARAMS, np.ones(15), {}, "from_vector"),
+    "a flat gradient": (PARAMS, np.ones(15), {}, "but is one array of shape (15,). Return the gradient in the same"),
     "an empty gradient": (PARAMS, {}, {}, "but is one with nothing"),
+    "text as a gradient": (PARAMS, "abc", {}, "but is 'abc'. Return"),
     "masked parameters": ({"W": np.ma.masked_array([1.0])}, {"W": np.ones(1)}, {}, "a masked array"),
     "objects": ({"W": np.array([1.0, 2.0], object)}, {"W": np.ones(2)}, {}, "an object array"),
     "a masked gradient": ({"W": np.ones(1)}, {"W": np.ma.masked_array([1.0])}, {}, "a masked array"),
@@ -167,6 +170,25 @@ def test_a_function_that_returns_no_gradient_is_refused_as_soon_as_it_has() -> N
         message, calls = refused(PARAMS, lambda p, returned=returned: returned)
         assert "W, b" in message
         assert calls == 3  # to see whether it stands still; the gradient is asked for right after
+
+
+def test_a_missing_return_is_thought_of() -> None:
+    message, _ = refused(PARAMS, lambda p: None)
+    assert "but is None. Perhaps its `return` is missing. Return the gradient" in message
+
+
+def test_a_pair_is_told_what_it_may_be() -> None:
+    asked = [
+        (lambda p: (cost(p), "more"), {}, "Pass grads=True where it returns (cost, grads)"),
+        (cost, {"has_aux": True}, "a pair"),
+        (lambda p: ((cost(p), "more"), "even more"), {"has_aux": True}, "not both"),
+        (lambda p: np.ones(3), {}, "check_function"),
+    ]
+    for function, more, said in asked:
+        with pytest.raises(gp.InputError) as error:
+            gp.check(function, PARAMS, grads, **more)
+        assert FOUR_PARTS.match(str(error.value))
+        assert said in str(error.value)
 
 
 def test_integers_without_a_claim_are_left_alone() -> None:
@@ -360,6 +382,10 @@ def test_a_cost_that_exists_at_the_point_alone_is_refused_by_name() -> None:
     message, _ = refused(PARAMS, grads, alone)
     assert "W[0, 0]" in message
     assert "exclude=" in message
+    with pytest.raises(gp.InputError) as error:
+        gp.check(alone, PARAMS, grads)
+    assert isinstance(error.value.__cause__, ValueError)
+    assert "gradproof: what the cost raises there: ValueError: elsewhere" in error.value.__notes__
 
 
 @pytest.mark.parametrize("method", METHODS)

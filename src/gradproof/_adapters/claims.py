@@ -80,6 +80,8 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor], bef
     bare = structure.names == (structure.root,)
     if isinstance(grads, Flat):
         return _paired(dict(grads.entries), {}, structure, tensors, ())
+    if _opaque(grads):
+        raise refused_bare(structure.names, grads)
     claimed = Structure.of(grads, structure.root if bare else "grads")
     entries: dict[str, Any] = {leaf.name: leaf.value for leaf in claimed.leaves}
     entries |= {name: value for name, value in claimed.statics if isinstance(value, np.ndarray | np.generic | int)}
@@ -87,6 +89,8 @@ def read_claims(grads: Any, structure: Structure, tensors: Sequence[Tensor], bef
         entries = {structure.root: next(iter(entries.values()))}
     others = {key: value for key, value in grads.items() if isinstance(key, str)} if isinstance(grads, dict) else {}
     others = {key: value for key, value in others.items() if _opaque(value) and key not in entries}
+    if len(structure.names) > 1 and claimed.names == (claimed.root,):
+        raise refused_bare(structure.names, grads)
     return _paired(entries, others, structure, tensors, claimed.leaves)
 
 
@@ -134,9 +138,20 @@ def _paired(
 
 def refused_pairing(names: Sequence[str], claimed: Sequence[str]) -> InputError:
     """The error where nothing of a claim can be paired with a parameter."""
+    return _refused(names, f"one with {_names(claimed)}")
+
+
+def refused_bare(names: Sequence[str], given: Any) -> InputError:
+    """The same of a claim without names."""
+    shape = getattr(given, "shape", None)
+    got = f"one array of shape {tuple(shape)}" if shape is not None else f"{given!r}"[:60]
+    return _refused(names, got, "Perhaps its `return` is missing. " if given is None else "")
+
+
+def _refused(names: Sequence[str], got: str, perhaps: str = "") -> InputError:
     return InputError.of(
-        "pairing the claimed gradient with the parameters", "`grads`", f"a nesting with the names {_names(names)}",
-        f"one with {_names(claimed)}", "Return the gradient in the same nesting as the parameters (W1 or dW1 for W1); "
+        "pairing the claimed gradient with the parameters", "`grads`", f"a nesting with the names {_names(names)}", got,
+        f"{perhaps}Return the gradient in the same nesting as the parameters (W1 or dW1 for W1); "
         "for a flat vector use gradproof.from_vector(vector, like=params).",
     )  # fmt: skip
 

@@ -344,11 +344,17 @@ def open_session(call: Call) -> Session:
     live, root = name is None, name or "params"
     structure = Structure.of(call.params, root) if call.foreign is None else call.foreign.structure
     if not structure.leaves:
-        got, todo = f"a {type(call.params).__name__} without any", "Pass the parameters that the gradient belongs to."
+        empty = isinstance(call.params, dict | list | tuple) and not call.params
+        told = call.params is None or isinstance(call.params, str | bytes) or empty
+        got = f"{call.params!r}"[:60] if told else f"of type {type(call.params).__name__} and holds none"
+        todo = "Pass the parameters that the gradient belongs to."
         if structure.statics:
             name, value = structure.statics[0]
-            got += f" ({name} holds {value.dtype if hasattr(value, 'dtype') else type(value).__name__})"
-            todo = f"Convert what the gradient belongs to: {name}.astype(float)."
+            numbers = isinstance(value, np.ndarray | np.generic)
+            holds = f"{value.dtype} numbers" if numbers else f"the {type(value).__name__} {value!r}"
+            got = f"one without any: {name} holds {holds}"
+            written = f"{name}.astype(float)" if numbers else f"{float(value)!r} in place of {value!r}"
+            todo = f"Convert what the gradient belongs to: {written}."
         raise InputError.of(f"reading {root}", root, "a float array or a nesting of float arrays", got, todo)
     if live:
         _writable(structure.leaves)

@@ -174,13 +174,7 @@ class Caller:
             returned = returned[0]
         value = scalar(returned)
         if value is None:
-            size = np.size(returned) if isinstance(returned, np.ndarray | list | tuple) else 1
-            todo = (
-                "For a function with several values use gradproof.check_function, or sum them up to one cost."
-                if size != 1
-                else "Return the cost itself."
-            )
-            raise InputError.of(doing, what, "one real number", _described(returned), todo)
+            raise InputError.of(doing, what, "one real number", _described(returned), self._instead(returned))
         if not np.isfinite(value):
             ranges = ", ".join(
                 f"{t.name} in [{np.min(part):.3g}, {np.max(part):.3g}]"
@@ -191,6 +185,16 @@ class Caller:
                 doing, "the cost", "finite", f"{value} with {ranges}", "Choose parameters at which the cost is finite."
             )
         return value
+
+    def _instead(self, returned: Any) -> str:
+        """What to do about a cost that returns no number."""
+        if isinstance(returned, tuple) and returned and scalar(returned[0]) is not None:
+            if self.paired:
+                return "It may return (cost, grads) with grads=True, or (cost, anything) with has_aux=True, not both."
+            return "Pass grads=True where it returns (cost, grads), has_aux=True where it returns (cost, anything)."
+        if isinstance(returned, np.ndarray | list | tuple) and np.ndim(returned) and len(returned) != 1:
+            return "For a function with several values use gradproof.check_function, or sum them up to one cost."
+        return "Return the cost itself."
 
     def changed(self, before: NDArray[Any], after: NDArray[Any]) -> str | None:
         """The name of the first parameter that a function changed in place; None where it left them alone.

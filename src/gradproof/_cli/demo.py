@@ -134,7 +134,11 @@ def _named(name: str) -> Scene:
     near = difflib.get_close_matches(name, NAMES, n=1)
     guess = f"Did you mean {near[0]}? " if near else ""
     raise InputError.of(
-        "starting the demo", "its scene", f"one of {', '.join(NAMES)}", repr(name), guess + "Name none for all."
+        "starting the demo",
+        "its scene",
+        f"one of {', '.join(NAMES)}",
+        repr(name),
+        guess + "`gradproof demo bugs` plays all.",
     )
 
 

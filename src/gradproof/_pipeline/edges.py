@@ -21,6 +21,8 @@ from gradproof._verdict.settle import Claimed
 
 #: How far inside its bounds a point is judged of which much lies on them, relative to its size.
 INSIDE = 1e-2
+#: How far a coordinate goes, relative to its size, to see what the cost raises there.
+TRIED = 1e-6
 #: Coordinates count as wrong that are off by at least this share of the worst of them.
 WRONG_BESIDE = 1e-6
 
@@ -135,6 +137,26 @@ def _hold(
     again = prepare(work.still, place.theta, place.claims, work.options, work.tools, fixed)
     noise = again.reference.noise
     return again, replace(search, noise=noise, reference=replace(search.reference, noise=noise)), found
+
+
+def raised_beside(work: Work, place: Place0, edges: Edges) -> Exception | None:
+    """What the cost raises where the coordinates that left its domain are moved a little; None where it raises nothing.
+
+    Costs beside the point are numbers or NaN; only whoever cannot go on asks once more for what was raised.
+    """
+    session = work.session
+    scales = default_scales([c.stats for c in place.claimed])
+    for i, coordinates in edges.domain.items():
+        at = session.tensors[i].offset + (coordinates or [0])[0]
+        for side in (TRIED, -TRIED):
+            theta = place.theta.copy()
+            theta[at] += side * (abs(float(theta[at])) or scales[i])
+            try:
+                with np.errstate(all="ignore"):
+                    session.caller.call(session.call.cost, theta)
+            except Exception as error:
+                return error
+    return None
 
 
 class Judged(Protocol):

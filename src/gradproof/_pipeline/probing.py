@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gradproof._adapters.claims import INFINITE, NAN, Claims
 from gradproof._adapters.numpy import Session
+from gradproof._errors import InputError
 from gradproof._evaluation import BudgetExhaustedError, Mapper, Meter
-from gradproof._pipeline.edges import Work, apply_edges, hold_still
+from gradproof._pipeline.edges import Work, apply_edges, hold_still, raised_beside
 from gradproof._pipeline.evidence import traced
 from gradproof._pipeline.options import Options
 from gradproof._pipeline.point import Place0, claims_at, prepare, stand_still
@@ -83,6 +84,12 @@ def probing(session: Session, options: Options, meter: Meter, spread: Mapper | N
             if i in outcomes and outcomes[i].status == "correct":
                 outcomes[i] = replace(outcomes[i], status="undecided", reason="budget")
         work.notes.append(OUT_OF_BUDGET)
+    except InputError as error:
+        cause = raised_beside(work, place, edges)
+        if cause is None:
+            raise
+        error.add_note(f"gradproof: what the cost raises there: {type(cause).__name__}: {cause}")
+        raise error from cause
     right = [t.name for i, t in enumerate(work.session.tensors) if i in outcomes and outcomes[i].status == "correct"]
     findings += unsteady(calls, right, tolerance, partial(_judged, work, place), known)
     if options.method == "auto" and findings:
