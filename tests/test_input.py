@@ -178,7 +178,7 @@ def test_a_missing_return_is_thought_of() -> None:
 
 
 def test_a_pair_is_told_what_it_may_be() -> None:
-    asked = [
+    asked: list[tuple[Any, dict[str, Any], str]] = [
         (lambda p: (cost(p), "more"), {}, "Pass grads=True where it returns (cost, grads)"),
         (cost, {"has_aux": True}, "a pair"),
         (lambda p: ((cost(p), "more"), "even more"), {"has_aux": True}, "not both"),

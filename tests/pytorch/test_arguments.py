@@ -202,3 +202,85 @@ def test_an_input_that_is_named_and_cannot_be_differentiated_is_refused(second: 
 def test_what_is_not_for_tensors_is_refused_by_the_name_that_was_given() -> None:
     with pytest.raises(gp.InputError, match=r"function: jvp= should be left out for tensors"):
         gp.check_function(torch.sin, X, jvp=lambda inputs, tangent: tangent)
+
+
+class Rows(torch.nn.Module):
+    """An embedding with sparse gradients, right or off by a factor in one row."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.table = torch.nn.Embedding(6, 3, sparse=True)
+        self.factor = factor
+
+    def forward(self, rows: Any) -> Any:
+        found = self.table(rows)
+        if self.factor != 1.0 and found.requires_grad:
+            found.register_hook(lambda v: torch.cat([self.factor * v[:1], v[1:]]))
+        return found
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "correct"), (1.5, "wrong")])
+def test_sparse_gradients_of_dense_parameters_are_judged(
+    factor: float, verdict: str, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradproof._adapters.pytorch import residing
+
+    monkeypatch.setattr(residing, "LARGE", -1 if large else residing.LARGE)
+    module, rows = Rows(factor), torch.tensor([4, 1, 1])
+
+    def squares(m: Any, r: Any) -> Any:
+        return m(r).pow(2).sum()
+
+    report = gp.check_module(module, squares, data=(rows,))
+    assert report.verdict == verdict, report
+    if factor != 1.0:
+        assert report.findings[0].where.mask("table.weight").any(axis=1).tolist() == [False] * 4 + [True, False]
+    squares(module, rows).backward()
+    assert module.table.weight.grad.is_sparse
+    assert gp.check_module(module, squares, "grad", data=(rows,)).verdict == verdict
+    given = {"table.weight": module.table.weight.grad}
+    assert gp.check_module(module, squares, given, data=(rows,)).verdict == verdict
+
+
+def test_inference_mode_is_refused_and_no_grad_is_not() -> None:
+    with torch.inference_mode(), pytest.raises(gp.InputError, match=r"torch.inference_mode\(\) should be left"):
+        gp.check_function(torch.sin, X)
+    with torch.no_grad():
+        assert gp.check_function(torch.sin, X).verdict == "correct"
+
+
+@pytest.mark.parametrize(("params", "name"), [(SPARSE, "p"), ({"a": X, "b": [SPARSE]}, r"b\.0")])
+def test_parameters_that_are_refused_are_named(params: Any, name: str) -> None:
+    with pytest.raises(gp.InputError, match=f"checked: {name} should be a dense tensor"):
+        gp.check(lambda p: X.sum(), params)
+
+
+class Spread(torch.nn.Module):
+    """A graph network, whose neighbours are a buffer that each call may compute anew."""
+
+    def __init__(self, neighbours: Any, factor: float) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.inner = torch.nn.Linear(4, 2).double()
+        self.neighbours: Any
+        self.register_buffer("neighbours", neighbours)
+        self.factor = factor
+
+    def forward(self, x: Any) -> Any:
+        found = self.neighbours @ self.inner(x)
+        with torch.no_grad():
+            self.neighbours = self.neighbours * self.factor if self.factor != 1.0 else self.neighbours
+        return found
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.sparse_coo, torch.sparse_csr])
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_buffers_are_kept_sparse_or_computed_anew(layout: Any, factor: float) -> None:
+    dense = torch.tensor([[0.0, 1.0, 0.5], [0.0, 0.0, 2.0], [1.5, 0.0, 0.0]], dtype=torch.float64)
+    module = Spread(dense if layout is torch.strided else dense.to_sparse(layout=layout), factor)
+    report = gp.check_module(module, lambda m, x: m(x).square().mean(), data=(X,))
+    assert report.verdict == "correct", report
+    assert torch.equal(module.neighbours.to_dense() if layout is not torch.strided else module.neighbours, dense)

@@ -14,6 +14,7 @@ from gradproof._adapters.foreign import Flat
 from gradproof._adapters.pytorch.homes import Cells
 from gradproof._adapters.pytorch.runner import Runner
 from gradproof._adapters.pytorch.shards import Ranks, is_sharded, shard_of
+from gradproof._adapters.pytorch.tensors import dense
 from gradproof._errors import InputError
 from gradproof._records import Finding, Place
 from gradproof._tree import Structure, pair
@@ -105,7 +106,7 @@ def read(grads: Any, runner: Runner, only: Sequence[int], ranks: Ranks) -> Claim
                                       f"Return an entry for {name}."))  # fmt: skip
             cells.append(None)
             continue
-        found = _comparable(value.detach(), like, name, findings)
+        found = _comparable(dense(value.detach()), like, name, findings)
         if found is not None:
             formats[name] = str(value.dtype).removeprefix("torch.")
             found = _placed(found, like, name, ranks)

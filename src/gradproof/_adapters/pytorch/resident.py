@@ -23,6 +23,7 @@ from gradproof._adapters.pytorch.problem import ASIDE, Spot, Stored, TensorProbl
 from gradproof._adapters.pytorch.runner import Runner
 from gradproof._adapters.pytorch.shards import Ranks, Shard, shard_of, totals
 from gradproof._adapters.pytorch.target import Target
+from gradproof._adapters.pytorch.tensors import dense
 from gradproof._adapters.randomness import Snapshot
 from gradproof._errors import InputError
 from gradproof._records import Tensor
@@ -489,7 +490,7 @@ class Session:
             if gradient is not None and i not in seen:
                 leaf.grad = None
                 seen.add(i)
-                visit(i, gradient.detach())
+                visit(i, dense(gradient.detach()))
 
         for leaf in leaves:
             leaf.requires_grad_()

@@ -20,7 +20,7 @@ from gradproof._adapters.pytorch.precision import Widening, double, widened
 from gradproof._adapters.pytorch.replaying import Replaying
 from gradproof._adapters.pytorch.state import Behind
 from gradproof._adapters.pytorch.target import Target
-from gradproof._adapters.pytorch.tensors import HELD, LOWER, array_of, moved_array, tensor_of
+from gradproof._adapters.pytorch.tensors import HELD, LOWER, array_of, claimed_array, dense, tensor_of
 from gradproof._records import BFloat16
 from gradproof._tree import Structure
 
@@ -157,7 +157,7 @@ class Runner:
         if moved and isinstance(value, torch.Tensor) and value.requires_grad:
             reached = iter(torch.autograd.grad(value.reshape(()), moved, allow_unused=True))
             found = [next(reached) if t.requires_grad else None for t in tensors]
-        filled = [torch.zeros_like(t) if g is None else g for g, t in zip(found, tensors, strict=True)]
+        filled = [torch.zeros_like(t) if g is None else dense(g) for g, t in zip(found, tensors, strict=True)]
         return Flat(dict(zip(self.names, map(array_of, filled), strict=True)))
 
     def claimed(
@@ -227,7 +227,7 @@ def as_arrays(tree: Any) -> Any:
     """A nesting of tensors as the same nesting of arrays."""
     if isinstance(tree, Flat):
         return tree
-    structure = Structure.of(tree, "grads", moved_array)
+    structure = Structure.of(tree, "grads", claimed_array)
     return structure.rebuild([leaf.value for leaf in structure.leaves])
 
 
@@ -235,7 +235,7 @@ def claims_of(grads: Any) -> Any:
     """A claimed gradient that was passed in, as copies of what it holds now."""
     if isinstance(grads, Flat):
         return Flat({name: _copy(value) for name, value in grads.entries.items()})
-    structure = Structure.of(grads, "grads", moved_array)
+    structure = Structure.of(grads, "grads", claimed_array)
     return structure.rebuild([_copy(leaf.value) for leaf in structure.leaves])
 
 

@@ -31,6 +31,7 @@ class Behind:
         versions: the version of each buffer that belongs to the copy.
         silent: the places of buffers that change without a new version.
         calls: how many calls were looked at, in a list of one number.
+        places: where each buffer is kept: the buffers of its module, and its name there.
     """
 
     modules: tuple[torch.nn.Module, ...]
@@ -38,6 +39,7 @@ class Behind:
     versions: list[int]
     silent: set[int] = field(default_factory=set)
     calls: list[int] = field(default_factory=lambda: [0])
+    places: tuple[tuple[dict[str, torch.Tensor | None], str, torch.Tensor], ...] = ()
 
     @classmethod
     def of(cls, modules: Iterable[torch.nn.Module]) -> "Behind":
@@ -45,7 +47,8 @@ class Behind:
         found = {id(m): m for module in modules for m in module.modules()}
         buffers = {id(b): b for module in found.values() for b in module._buffers.values() if b is not None}
         kept = tuple((buffer, buffer.detach().clone()) for buffer in buffers.values())
-        return cls(tuple(found.values()), kept, [buffer._version for buffer, _ in kept])
+        places = tuple((m._buffers, n, b) for m in found.values() for n, b in m._buffers.items() if b is not None)
+        return cls(tuple(found.values()), kept, [buffer._version for buffer, _ in kept], places=places)
 
     def also(self, tensors: Iterable[torch.Tensor]) -> "Behind":
         """With further tensors that calls can change."""
@@ -65,6 +68,11 @@ class Behind:
             yield
         finally:
             self.calls[0] += 1
+            for names, name, buffer in self.places:
+                now = names.get(name)
+                # Running statistics may be computed anew; what has another format was widened for the check.
+                if now is not buffer and (now is None or now.dtype == buffer.dtype):
+                    names[name] = buffer
             for i, (buffer, kept) in enumerate(self.buffers):
                 counted = buffer._version != self.versions[i]
                 if not counted and self.calls[0] <= FIRST_CALLS and not _same(buffer, kept):
@@ -91,7 +99,7 @@ class Behind:
                 tensor.grad = grad
             with torch.no_grad():
                 for grad, kept in contents:
-                    if not torch.equal(grad, kept):
+                    if not _same(grad, kept):
                         grad.copy_(kept)
 
     @contextmanager
@@ -115,9 +123,28 @@ class Behind:
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors hold the same numbers, NaN among them."""
+    return all(map(_same_parts, _parts(one), _parts(other)))
+
+
+def _same_parts(one: torch.Tensor, other: torch.Tensor) -> bool:
     if torch.equal(one, other):
         return True
+    if one.shape != other.shape:
+        return False
     return bool(torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num()))
+
+
+def _parts(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The plain tensors that a tensor is made of; what is sparse is not filled up, as it may not fit."""
+    if tensor.layout is torch.strided:
+        return (tensor,)
+    if tensor.layout is torch.sparse_coo:
+        return tensor._indices(), tensor._values()
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
+    return (tensor.to_dense(),)
 
 
 def modules_in(roots: Iterable[tuple[str, Any]], depth: int = 5) -> list[torch.nn.Module]:

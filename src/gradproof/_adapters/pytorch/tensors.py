@@ -68,12 +68,28 @@ def moved_array(value: Any) -> NDArray[Any] | None:
     return array_of(value)
 
 
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """A gradient with all of its zeros: a sparse one, as an embedding's may be, leaves them out."""
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
+
+
+def claimed_array(value: Any) -> NDArray[Any] | None:
+    """A claimed gradient as an array; None for other things."""
+    return moved_array(dense(value)) if isinstance(value, torch.Tensor) else None
+
+
 def refuse(tensor: torch.Tensor, name: str) -> None:
-    """Refuses tensors without plain numbers.
+    """Refuses tensors without plain numbers, and a place where no gradient can be computed.
 
     Raises:
-        InputError: the tensor is sparse, masked, quantised, nested, without numbers, or of a format that is not moved.
+        InputError: the tensor is sparse, masked, quantised, nested, without numbers, or of a format that is not moved;
+            or the check is made inside ``torch.inference_mode()``.
     """
+    if torch.is_inference_mode_enabled():
+        raise InputError.of(
+            "reading the tensors to be checked", "torch.inference_mode()", "left for the check, as it keeps no graph",
+            "on", "Call the check outside of it; torch.no_grad() is no hindrance.",
+        )  # fmt: skip
     got, todo = "", ""
     if tensor.is_nested:
         got, todo = "a nested one", "Pass its parts as a list of tensors."

@@ -21,7 +21,7 @@ from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
 from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, plain
 from gradproof._adapters.pytorch.state import Behind, modules_in, sources
 from gradproof._adapters.pytorch.target import Plain, Target
-from gradproof._adapters.pytorch.tensors import LOWER, array_of, is_moved, moved_array, refuse
+from gradproof._adapters.pytorch.tensors import LOWER, array_of, dense, is_moved, moved_array, refuse
 from gradproof._adapters.randomness import Snapshot, Source
 from gradproof._adapters.randomness import sources as random_sources
 from gradproof._adapters.user import takes_parameters
@@ -91,6 +91,8 @@ def translated(wanted: Wanted, root: str, asked: Asked, passed: Sequence[Any] = 
     why = reason(tensors, asked)
     if why and takes_parameters(wanted.cost):
         return _residing(wanted, structure, tensors, (asked, why, passed))
+    for tensor, name in zip(tensors, structure.names, strict=True):
+        refuse(tensor, name)
     structure = structure.holding([moved_array(t) for t in tensors])
     if not takes_parameters(wanted.cost):
         return _live(wanted, structure, tensors)
@@ -255,9 +257,9 @@ def _held_gradients(grads: str, runner: Runner) -> Any:
     refuse_held(grads, runner)
     for tensor, name in zip(runner.likes, runner.names, strict=True):
         if tensor.grad is not None:
-            refuse(tensor.grad, f"{name}.grad")
+            refuse(dense(tensor.grad), f"{name}.grad")
     return Flat({
-        name: None if t.grad is None else array_of(t.grad.detach().clone())
+        name: None if t.grad is None else array_of(dense(t.grad.detach()).clone())
         for name, t in zip(runner.names, runner.likes, strict=True)
     })  # fmt: skip
 
