@@ -71,3 +71,27 @@ def test_a_mismatch_at_the_tolerance_is_said_to_be_one(factor: float) -> None:
     assert found.verdict == {1.0: "correct", 1.003: "undecided", 1.1: "wrong"}[factor]
     assert every.verdict == ("correct" if factor == 1.0 else "wrong")
     assert ('method="exhaustive"' in found.reason) == (factor == 1.003)
+
+
+@pytest.mark.parametrize("method", ["auto", "probe"])
+def test_a_claim_that_is_wrong_in_its_own_precision_alone_is_told_to_be(method: str) -> None:
+    def grads(w: Any) -> Any:
+        return np.cos(w) * (1.05 if w.dtype == np.float32 else 1.0)
+
+    w: Any = np.linspace(0.2, 1.3, 6, dtype=np.float32)
+    report = gp.check(lambda w: np.sum(np.sin(w)), w, grads, method=method)
+    (finding,) = report.findings
+    assert (report.verdict, finding.detail) == ("wrong", "in its own precision alone")
+    assert "its float64 version, which is right" in finding.message
+    assert "branches" in finding.fix
+    everywhere = gp.check(lambda w: np.sum(np.sin(w)), w, lambda w: 1.05 * np.cos(w), method=method)
+    assert everywhere.verdict == "wrong"
+    assert everywhere.findings[0].detail != "in its own precision alone"
+
+
+def test_elements_are_not_pointed_to_where_none_was_measured() -> None:
+    w: Any = np.linspace(0.2, 1.3, 6)
+    report = gp.check(lambda w: np.sum(np.sin(w)), w, lambda w: np.cos(w) ** 2, method="probe")
+    assert report.verdict == "wrong"
+    assert not report.worst()
+    assert "worst()" not in report.findings[0].fix

@@ -21,7 +21,7 @@ from gradproof._evaluation import BudgetExhaustedError
 from gradproof._localisation.components import components, measure_components, rows
 from gradproof._localisation.search import Whereabouts, find
 from gradproof._pipeline.explaining import EVIDENCE_SEEDS, KEPT, SAMPLED, known_probes, sharpen
-from gradproof._pipeline.reporting import Found
+from gradproof._pipeline.reporting import Found, unexplained_of
 from gradproof._records import Component, Components, Direction, Finding, Part, Place, Region, Tensor, Verdict
 from gradproof._reference import next_step
 from gradproof._verdict.judge import UNIT_ROUNDOFF, Outcome
@@ -97,7 +97,11 @@ def explain(course: "Course", stand: "Stand", found: Found) -> None:
         except BudgetExhaustedError:
             course.notes.append("The budget ran out while causes were looked for.")
     blamed = {name for f in found.findings if f.severity == "error" for name in f.tensors}
-    found.findings += [_unexplained(course.tensors[i], found) for i in wrong if found.tensors[i].name not in blamed]
+    found.findings += [
+        unexplained_of(found.tensors[i], np.broadcast_to(True, course.tensors[i].shape))
+        for i in wrong
+        if found.tensors[i].name not in blamed
+    ]
     if course.options.method == "auto":
         found.components = _elements(course, case, guilty)
 
@@ -214,13 +218,6 @@ def _wrong_in(course: "Course", stand: "Stand", i: int, region: Region) -> bool:
 def _of_all(tensor: Tensor, cause: str, message: str, fix: str, detail: str) -> Finding:
     place = Place(f"all of {tensor.name}", {tensor.name: np.broadcast_to(True, tensor.shape)})
     return Finding(cause, "error", (tensor.name,), place, message, fix, detail=detail)
-
-
-def _unexplained(tensor: Tensor, found: Found) -> Finding:
-    low = next(t.difference.low for t in found.tensors if t.name == tensor.name)
-    message = f"The gradient of {tensor.name} is off by a relative difference of at least {low:.1e}."
-    fix = f"Look at the lines that compute the gradient of {tensor.name}; report.worst() shows measured elements."
-    return _of_all(tensor, "unexplained", message, fix, "")
 
 
 def _elements(course: "Course", case: Case | None, wrong: Sequence[int]) -> Components:

@@ -5,9 +5,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._adapters.numpy import Session
 from gradproof._pipeline.options import Options
+from gradproof._pipeline.tensors import RIGHT_IN_FLOAT64
 from gradproof._records import (
     ChecklistItem,
     Components,
@@ -137,17 +139,28 @@ def nothing(
 def unexplained(session: Session, tensors: Sequence[TensorReport], explained: set[str]) -> list[Finding]:
     """A finding for each wrong tensor that nothing else explains: a claim of zero, or simply wrong."""
     shapes = {t.name: t.shape for t in session.tensors}
-    found = []
-    for tensor in tensors:
-        if tensor.verdict is not Verdict.WRONG or tensor.name in explained:
-            continue
-        place = Place(tensor.name, {tensor.name: np.ones(shapes[tensor.name], dtype=bool)})
-        message = (
-            f"The gradient of {tensor.name} is off by a relative difference of at least {tensor.difference.low:.1e}."
-        )
-        fix = f"Look at the lines that compute the gradient of {tensor.name}; report.worst() shows measured elements."
-        found.append(Finding("unexplained", "error", (tensor.name,), place, message, fix))
-    return found
+    return [
+        unexplained_of(tensor, np.ones(shapes[tensor.name], dtype=bool))
+        for tensor in tensors
+        if tensor.verdict is Verdict.WRONG and tensor.name not in explained
+    ]
+
+
+def unexplained_of(tensor: TensorReport, mask: NDArray[np.bool_]) -> Finding:
+    """The finding on a wrong tensor that nothing else explains.
+
+    Args:
+        tensor: what is known of it.
+        mask: its elements, all of them.
+    """
+    message = f"The gradient of {tensor.name} is off by a relative difference of at least {tensor.difference.low:.1e}."
+    fix, detail = f"Look at the lines that compute the gradient of {tensor.name}.", ""
+    if tensor.reason.endswith(RIGHT_IN_FLOAT64):
+        message = f"Of the gradient of {tensor.name}: {tensor.reason}."
+        fix = "Look at what is done otherwise for that format: branches on it, casts, constants, a kernel of its own."
+        detail = "in its own precision alone"
+    place = Place(tensor.name, {tensor.name: mask})
+    return Finding("unexplained", "error", (tensor.name,), place, message, fix, detail)
 
 
 def flat_offsets(session: Session) -> dict[str, int]:

@@ -10,6 +10,8 @@ from gradproof._verdict.settle import Claimed
 
 #: What is said of a tensor whose claim and reference are next to zero, and which rounding is meant as a rule.
 ZERO, ROUNDED = "claim and reference are both zero to the", "cost's own rounding"
+#: What is said of a claim that is wrong in the user's own precision alone.
+RIGHT_IN_FLOAT64 = "from its float64 version, which is right"
 #: Parameters rounded to numbers further apart than this cannot be moved by little enough to tell a kink.
 COARSE = 1e-4
 TOO_COARSE = (
@@ -121,7 +123,7 @@ def tensor_report(tensor: Tensor, seen: Seen, findings: Sequence[Finding], nativ
             verdict = Verdict.UNDECIDED
         elif off - difference.high > allowed:
             verdict = Verdict.WRONG
-            reason = f"in its own precision the claim differs by {off:.1e} from its float64 version, which is right"
+            reason = f"in its own precision the claim differs by {off:.1e} {RIGHT_IN_FLOAT64}"
             difference = Difference(off, off - difference.high, min(1.0, off + difference.high))
         elif off + difference.high > allowed and verdict is Verdict.CORRECT:
             verdict, reason = Verdict.UNDECIDED, f"in its own precision the claim differs by {off:.1e}"
