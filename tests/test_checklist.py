@@ -242,3 +242,26 @@ def test_it_takes_few_evaluations() -> None:
     report = check(cost=counted, options={"lambd": 0.7})
     assert calls == report.evaluations == with_weight.evaluations
     assert with_weight.evaluations - without.evaluations <= 40
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_cost_that_reads_other_arrays_than_those_that_are_moved_is_told_of(live: bool) -> None:
+    mine = {"w": np.arange(1.0, 5.0)}
+    copies = {"w": mine["w"].copy()}
+
+    def cost(p: Any = None) -> float:
+        return float(np.sum(np.sin(mine["w"] if p is None else p["w"])))
+
+    def slope(p: Any = None) -> Any:
+        return {"w": np.cos(mine["w"] if p is None else p["w"])}
+
+    said = "it may read others, of which these are copies"
+    wrong = gp.check(lambda: cost(), copies, slope(mine)) if live else gp.check(lambda p: cost(), copies, slope)
+    assert wrong.verdict == "wrong"
+    assert any(said in note for note in wrong.notes)
+    right = gp.check(lambda: cost(), mine, slope) if live else gp.check(cost, copies, slope)
+    assert right.verdict == "correct"
+    assert not any(said in note for note in right.notes)
+    still = gp.check(lambda p: 3.0, copies, lambda p: {"w": np.zeros(4)})  # nothing is claimed to change
+    assert still.verdict == "correct"
+    assert not any(said in note for note in still.notes)

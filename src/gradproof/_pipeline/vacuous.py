@@ -4,6 +4,7 @@ The decision behind it: they are read off what is at hand anyway, cost no evalua
 tell the reader where else to check.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -41,6 +42,12 @@ def hiding(session: Session, place: Place0) -> Iterator[str]:
     batch = session.call.batch
     if batch is not None and batch.examples == 1:
         yield "The batch holds one example: a wrong division by the number of examples cannot show."
+    noise = place.reference.noise
+    if noise.constant and not math.isfinite(noise.ceiling) and any(np.any(v) for v in place.claims.values.values()):
+        yield (
+            "The cost did not change by one bit when all parameters were moved a little: it may read others, of which "
+            "these are copies."
+        )
     dead = [t.name for t in session.tensors if _dead_rows(place.claims.values.get(t.name), t.shape)]
     if dead:
         yield (
