@@ -404,3 +404,13 @@ def test_tensors_beside_the_first_finding_are_named_too() -> None:
 
 def test_no_difference_at_all_has_no_bound() -> None:
     assert "No tensor's gradient is off at all (1 tensor" in flat(report(tensor("W1", difference=Difference(0, 0, 0))))
+
+
+def test_components_are_printed_as_a_table() -> None:
+    rows = (Component("W", (2, 1), 7, 3.5, 2.5, 1e-9), Component("b", (), 9, -1.0, 1.0, 1e-9))
+    told = str(Components(rows, 2, 12)).splitlines()
+    assert told[0] == "Worst components (of a sample of 2 out of 12)"
+    assert told[1].split() == ["component", "position", "claimed", "reference"]
+    assert [line.split("  ")[0] for line in told[2:]] == ["W[2, 1]", "b"]
+    assert max(map(len, told)) <= 80
+    assert str(Components()) == "No component was measured one by one."

@@ -120,6 +120,11 @@ class Components(Sequence[Component]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __str__(self) -> str:
+        from gradproof._report.text import render_components
+
+        return render_components(self)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -298,7 +303,7 @@ class Report:
 
         Returns:
             The elements, largest mismatch first; ``.complete`` says whether all elements of the tensors they were
-            taken from were measured or only a sample. Empty where none was measured.
+            taken from were measured or only a sample. Empty where none was measured. Printed they are a table.
         """
         return Components(self.components.rows[: max(k, 0)], self.components.measured, self.components.total)
 

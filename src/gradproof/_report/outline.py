@@ -76,7 +76,7 @@ def outline(report: Report, most_tensors: int = TENSORS, most_components: int = 
     """The content of a report for people, with the rows of so many tensors and components at most."""
     tensors = sorted(report.tensors.values(), key=lambda tensor: _URGENCY.index(tensor.verdict))
     shown, rest = tensors[:most_tensors], tensors[most_tensors:]
-    worst = report.worst(most_components)
+    heading, elements = worst_components(report.worst(most_components))
     first = next(iter(errors(report)), None) if report.verdict is Verdict.WRONG else None
     return Outline(
         verdict=report.verdict,
@@ -84,8 +84,8 @@ def outline(report: Report, most_tensors: int = TENSORS, most_components: int = 
         findings=tuple(_finding(f, _before(report, f), told=f is first) for f in report.findings),
         rows=tuple(_row(tensor) for tensor in shown),
         unlisted=f"{wording.counted(len(rest), 'more tensor')}: {_tally(rest)}." if rest else "",
-        worst=_worst_heading(worst),
-        elements=tuple(_element(component) for component in worst),
+        worst=heading,
+        elements=elements,
         remarks=_remarks(report),
         cost=_cost(report),
         checklist=answered(report.checklist),
@@ -179,6 +179,11 @@ def _row(tensor: TensorReport) -> Row:
 def _tally(tensors: Sequence[TensorReport]) -> str:
     counts = [(sum(tensor.verdict is verdict for tensor in tensors), verdict) for verdict in _URGENCY]
     return ", ".join(f"{count:,} {verdict}" for count, verdict in counts if count)
+
+
+def worst_components(worst: Components) -> tuple[str, tuple[Element, ...]]:
+    """The heading of measured components and their lines; "" and none where none was measured."""
+    return _worst_heading(worst), tuple(_element(component) for component in worst)
 
 
 def _worst_heading(worst: Components) -> str:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from gradproof._records import Report, Verdict
+from gradproof._records import Components, Report, Verdict
 from gradproof._report import wording
-from gradproof._report.outline import Element, Outline, Row, outline
+from gradproof._report.outline import Element, Outline, Row, outline, worst_components
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,6 +39,16 @@ def render(report: Report) -> str:
     are written in ASCII, since printing is what becomes of most strings.
     """
     return written(_blocks(outline(report), WIDTH), getattr(sys.stdout, "encoding", None))
+
+
+def render_components(worst: Components) -> str:
+    """Measured components as the text of a report lists them."""
+    from rich.text import Text
+
+    heading, elements = worst_components(worst)
+    if not elements:
+        return "No component was measured one by one."
+    return written([Text(heading), _elements(elements)], getattr(sys.stdout, "encoding", None))
 
 
 def written(blocks: Sequence["RenderableType"], encoding: str | None) -> str:
