@@ -53,6 +53,21 @@ def test_other_faults_do_not_touch_the_answer() -> None:
     assert answers(report)[REGULARISER][0] == "yes"
 
 
+@pytest.mark.parametrize(("factor", "cause"), [(2.0, "factor"), (-1.0, "sign")])
+def test_a_regulariser_that_is_off_with_all_of_its_gradient_is_not_called_missing(factor: float, cause: str) -> None:
+    def off(*args: Any, **options: Any) -> Any:
+        grads = network.gradients(*args, **options)
+        return {**grads, "dW2": factor * grads["dW2"]}
+
+    report = check(off, options={"lambd": 0.7})
+    assert report.findings[0].cause == cause
+    status, answer = answers(report)[REGULARISER]
+    assert status == "open"
+    assert answer.endswith(f", as the gradients do: {cause}")
+    both = check(lambda *a, **o: {**off(*a, **o), "dW1": no_l2(*a, **o)["dW1"]}, options={"lambd": 0.7})
+    assert answers(both)[REGULARISER][0] == "NO"
+
+
 @pytest.mark.parametrize(
     "penalty", [lambda w: (np.abs(w).sum(), np.sign(w)), lambda w: ((w**4).sum(), 4 * w**3)], ids=["L1", "quartic"]
 )

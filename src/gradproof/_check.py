@@ -54,6 +54,7 @@ def check(
     workers: Any = None,
     vectorized: bool = False,
     has_aux: bool = False,
+    conjugate: bool = False,
     bounds: Any = None,
     domain: Any = None,
     only: str | Sequence[str] | None = None,
@@ -73,9 +74,9 @@ def check(
             any shape and float or complex dtype; Python floats count. Left unchanged. A flat list of numbers whose
             gradient is a vector is read as one, as SciPy does.
         grads: the claimed gradient in the same nesting, a callable ``(params, *args, *data, **options) -> nesting``,
-            or True. ``dW1`` pairs with ``W1``. Complex: dcost/dRe + i dcost/dIm; for
-            arrays of JAX its conjugate, as ``jax.grad`` gives it. Left out, it is what reverse mode says of tensors or
-            arrays of JAX.
+            or True. ``dW1`` pairs with ``W1``. Complex: dcost/dRe + i dcost/dIm, or its conjugate with
+            ``conjugate=True``; for arrays of JAX its conjugate, as ``jax.grad`` gives it. Left out, it is what reverse
+            mode says of tensors or arrays of JAX.
         args: positional arguments passed on, never varied.
         data: the batch: a tuple of arrays (or one array), passed on after ``args``. Given, a wrong gradient is also
             looked at with one example, and with each example twice, to name its cause.
@@ -98,6 +99,7 @@ def check(
         workers: a number of processes, a map-like callable or a ``concurrent.futures.Executor``.
         vectorized: whether the cost accepts a leading axis of parameter sets and returns one cost each.
         has_aux: whether the cost returns ``(cost, anything)``.
+        conjugate: whether the claim for complex NumPy arrays is dcost/dRe - i dcost/dIm.
         bounds: no step leaves them: a ``scipy.optimize.Bounds``, a pair (low, high) of numbers or arrays, or a list of
             pairs, None for no bound; a mapping of tensor names to such where there are several tensors. What lies on
             a bound is measured from inside.
@@ -121,7 +123,7 @@ def check(
     call = Call(
         cost, params, grads, (*args, *(batch.arrays if batch else ())), read_options(options), has_aux,
         read_patterns("only", only), read_patterns("exclude", exclude), batch, read_vary(vary, options or {}),
-        read_terms(terms), allowed=_allowed(bounds, domain, vectorized=vectorized),
+        read_terms(terms), allowed=_allowed(bounds, domain, vectorized=vectorized), conjugate=conjugate,
     )  # fmt: skip
     as_passed = () if data is None else data if isinstance(data, tuple | list) else (data,)
     report = judged(lambda: in_numpy(_with_vector(call), as_passed, settings.options.method), settings)

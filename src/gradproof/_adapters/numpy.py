@@ -46,6 +46,7 @@ class Call:
     terms: Mapping[str, Callable[..., Any]] | None = None
     foreign: Foreign | None = None
     allowed: Callable[[Structure], "Domains"] | None = None
+    conjugate: bool = False
 
 
 @dataclass(frozen=True)
@@ -340,6 +341,11 @@ def open_session(call: Call) -> Session:
             "setting up the check", "`grads`", "the claimed gradient", "None",
             "NumPy has no reverse mode of its own: pass the gradient, or a function that computes it.",
         )  # fmt: skip
+    if call.conjugate and call.foreign is not None:
+        raise InputError.of(
+            "setting up the check", "`conjugate`", "left out for arrays of a framework, which has its own convention",
+            "True", "Leave it out.",
+        )  # fmt: skip
     name = argument_name(call.cost)
     live, root = name is None, name or "params"
     structure = Structure.of(call.params, root) if call.foreign is None else call.foreign.structure
@@ -377,8 +383,9 @@ def open_session(call: Call) -> Session:
         moved.append(tensor)
     chosen_names(structure.names, call)
     caller = Caller(
-        call.cost, structure, tuple(moved), call.args, call.options, live, call.has_aux or call.grads is True
-    )
+        call.cost, structure, tuple(moved), call.args, call.options, live, call.has_aux or call.grads is True,
+        conjugate=call.conjugate,
+    )  # fmt: skip
     if call.allowed is not None:
         caller = replace(caller, domains=call.allowed(structure))
     parts = [_coordinates(leaf) for leaf, t in zip(structure.leaves, moved, strict=True) if t is not None]
@@ -409,10 +416,13 @@ def chosen_names(names: Sequence[str], call: Call) -> set[str]:
 
 
 def within(claims: Claims, caller: Caller) -> Claims:
-    """Claims of gradients along the sets that their parameters stay in."""
-    if not any(domain is not None and domain.named for domain in caller.domains):
-        return claims
+    """Claims of gradients along the sets that their parameters stay in, as dcost/dRe + i dcost/dIm."""
     values = dict(claims.values)
+    for tensor in caller.moved if caller.conjugate else ():
+        if tensor is not None and tensor.complex and tensor.name in values:
+            values[tensor.name] = np.conj(values[tensor.name].view(np.complex128)).view(np.float64)
+    if not any(domain is not None and domain.named for domain in caller.domains):
+        return replace(claims, values=values) if caller.conjugate else claims
     for tensor, domain in zip(caller.moved, caller.domains, strict=True):
         if tensor is not None and domain is not None and tensor.name in values:
             values[tensor.name] = domain.claimed(values[tensor.name].reshape(tensor.shape)).reshape(-1)

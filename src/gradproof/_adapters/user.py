@@ -37,6 +37,7 @@ class Caller:
         live: whether the functions take no parameters and read the user's own arrays.
         paired: whether the cost returns (cost, something).
         domains: where each leaf may go; empty where all may go anywhere.
+        conjugate: whether claims for complex leaves are dcost/dRe - i dcost/dIm.
     """
 
     cost: Callable[..., Any]
@@ -47,6 +48,7 @@ class Caller:
     live: bool = False
     paired: bool = False
     domains: "Domains" = ()
+    conjugate: bool = False
 
     def present(self, work: NDArray[Any]) -> list[Any]:
         """The flat vector as the user's leaves: views where possible, in the precision of the vector."""

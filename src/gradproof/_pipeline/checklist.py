@@ -75,11 +75,23 @@ def _regulariser(found: Found, options: Options, meter: Meter) -> tuple[str, str
         return NOT_CHECKED, f"{names[0]} is not among the options that may be varied"
     try:
         with np.errstate(all="ignore"):
-            return _slopes_agree(session, names[0], float(given[names[0]]), options.seed, meter)
+            status, said = _slopes_agree(session, names[0], float(given[names[0]]), options.seed, meter)
+            causes = _mended_otherwise(found) if status == "NO" else ""
+            return ("open", f"{said}, as the gradients do: {causes}") if causes else (status, said)
     except BudgetExhaustedError:
         return NOT_CHECKED, "the budget ran out"
     except Exception as error:  # the functions need not work with another weight
         return NOT_CHECKED, f"{type(error).__name__} with another {names[0]}"
+
+
+def _mended_otherwise(found: Found) -> str:
+    """The causes that mend every wrong tensor where none is the regulariser's; "" where that was not proven."""
+    wrong = {t.name for t in found.tensors if t.verdict is Verdict.WRONG}
+    proven = [f for f in found.findings if f.severity == "error" and f.repaired is not None]
+    mended = {name for f in proven for name in f.tensors}
+    if not wrong or not wrong <= mended or any(f.cause == "regulariser" for f in proven):
+        return ""
+    return _listed(sorted({f.cause for f in proven}))
 
 
 def _is_number(value: Any) -> bool:
