@@ -81,3 +81,22 @@ def test_what_is_refused() -> None:
         gp.check_hessian(3, PARAMS, np.eye(4))  # type: ignore[arg-type]
     with pytest.raises(gp.InputError, match="complex"):
         gp.check_hessian(lambda z: z, np.ones(2) * 1j, np.eye(2))
+
+
+def test_what_is_wrong_is_called_a_second_derivative() -> None:
+    x = np.linspace(0.3, 1.3, 5)
+
+    def cubes(p: Any) -> Any:
+        return 4 * p**3
+
+    claims: list[dict[str, Any]] = [
+        {"hessian": lambda p: np.diag(24 * p**2)},
+        {"hvp": lambda p, v: -12 * p**2 * v},
+        {"hessian": lambda p: np.diag(12 * p**2) + 0.2 * np.eye(5, k=1) + 0.2 * np.eye(5, k=-1)},
+    ]
+    for claim in claims:
+        report = gp.check_hessian(cubes, x, **claim)
+        assert report.verdict == "wrong"
+        assert "The second derivative of p is" in report.findings[0].message
+        assert "gradient" not in report.findings[0].message + report.findings[0].fix
+        assert "The second derivative of p" in " ".join(str(report).split())

@@ -85,7 +85,9 @@ def check_hessian(
 
 
 def _second(finding: Finding) -> Finding:
-    """What nothing else explains is a wrong second derivative beside a first one that is taken for right."""
+    """A finding in the words for second derivatives; one that nothing explains is wrong beside a right first one."""
+    message, fix = (text.replace("gradient", "second derivative") for text in (finding.message, finding.fix))
+    finding = replace(finding, message=message, fix=fix)
     if finding.cause != "unexplained":
         return finding
     names = ", ".join(finding.tensors)
