@@ -195,3 +195,100 @@ def test_a_check_in_training_leaves_the_optimiser_alone(batch: tuple[Any, Any]) 
 def test_what_is_refused(module: Any, match: str) -> None:
     with pytest.raises(gp.InputError, match=match):
         gp.check_module(module, classified, data=(torch.ones(2, 5), torch.zeros(2, dtype=torch.long)))
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_gradients_in_the_order_of_the_parameters(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gradproof._adapters.pytorch import residing
+
+    monkeypatch.setattr(residing, "LARGE", -1 if large else residing.LARGE)
+    torch.manual_seed(5)
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).double()
+    data = (torch.randn(6, 4, dtype=torch.float64),)
+
+    def squares(m: Any, x: Any) -> Any:
+        return m(x).square().mean()
+
+    def listed(m: Any, x: Any) -> Any:
+        with torch.enable_grad():
+            leaves = [p if p.requires_grad else p.requires_grad_() for p in m.parameters()]
+            return torch.autograd.grad(squares(m, x), leaves)
+
+    def wrong(m: Any, x: Any) -> Any:
+        return [2 * g if i == 2 else g for i, g in enumerate(listed(m, x))]
+
+    for claim in (listed, listed(module, *data)):
+        assert gp.check_module(module, squares, claim, data=data).verdict == "correct"
+    for claim in (wrong, wrong(module, *data)):
+        report = gp.check_module(module, squares, claim, data=data)
+        assert [n for n, t in report.tensors.items() if t.verdict == "wrong"] == ["2.weight"]
+
+
+class Checkpointed(nn.Module):
+    """A block that is run again in the backward pass, in either way, its gradient right or doubled."""
+
+    def __init__(self, reentrant: bool, factor: float, drop: float) -> None:
+        super().__init__()
+        torch.manual_seed(6)
+        self.inner, self.outer, self.drop = nn.Linear(4, 3), nn.Linear(3, 2), nn.Dropout(drop)
+        self.reentrant, self.factor = reentrant, factor
+
+    def block(self, x: Any) -> Any:
+        found = self.drop(torch.tanh(self.inner(x)))
+        return found * self.factor - (self.factor - 1.0) * found.detach()
+
+    def forward(self, x: Any) -> Any:
+        from torch.utils.checkpoint import checkpoint
+
+        return self.outer(checkpoint(self.block, x.detach().requires_grad_(), use_reentrant=self.reentrant))
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("drop", [0.0, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_blocks_that_the_backward_pass_runs_again(reentrant: bool, drop: float, dtype: Any) -> None:
+    x = torch.randn(6, 4, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    for factor, verdict in ((1.0, "correct"), (2.0, "wrong")):
+        module = Checkpointed(reentrant, factor, drop).to(dtype)
+        module.inner.weight.grad = torch.ones(3, 4, dtype=dtype)
+        report = gp.check_module(module, lambda m, x: m(x).square().mean(), data=(x,))
+        assert report.tensors["inner.weight"].verdict == verdict, report
+        assert report.tensors["outer.weight"].verdict == "correct"
+        assert torch.equal(module.inner.weight.grad, torch.ones(3, 4, dtype=dtype))
+        assert module.outer.weight.grad is None
+
+
+def test_hooks_on_the_gradient_of_a_parameter_are_told_of() -> None:
+    torch.manual_seed(7)
+    module = nn.Linear(3, 2)
+    module.weight.register_hook(lambda v: v.clamp(-1e-3, 1e-3))
+    x = torch.randn(5, 3)
+    report = gp.check_module(module, lambda m, x: m(x).square().mean(), data=(x,))
+    assert any("Hooks on the gradient of weight were left out" in note for note in report.notes)
+    module(x).square().mean().backward()
+    held = gp.check_module(module, lambda m, x: m(x).square().mean(), "grad", data=(x,))
+    assert held.tensors["weight"].verdict == "wrong"
+
+
+def test_a_cost_that_writes_to_the_parameters_is_refused_and_leaves_them() -> None:
+    torch.manual_seed(8)
+    module = nn.Embedding(5, 3, max_norm=0.5)
+    before = module.weight.detach().clone()
+    with pytest.raises(gp.InputError, match="weight should be left as it was"):
+        gp.check_module(module, lambda m, rows: m(rows).sum(), data=(torch.tensor([0, 3, 3]),))
+    assert torch.equal(module.weight, before)
+
+
+def test_a_cost_that_raises_says_where() -> None:
+    with pytest.raises(TypeError) as error:
+        gp.check_module(nn.Linear(3, 2), lambda m, x: m(x).sum())
+    assert any("raised by the cost at the given parameters" in note for note in error.value.__notes__)
+
+
+@pytest.mark.parametrize(("make", "todo"), [(nn.Module.parameters, "list(params)"), (lambda m: m, "check_module")])
+def test_parameters_that_are_none_are_told_what_to_pass(make: Any, todo: str) -> None:
+    module = nn.Linear(3, 2)
+    with pytest.raises(gp.InputError) as error:
+        gp.check(lambda: module(torch.ones(1, 3)).sum(), make(module))
+    assert todo in str(error.value)
+    assert "`grads`" not in str(error.value)

@@ -336,11 +336,6 @@ def open_session(call: Call) -> Session:
         raise InputError.of(
             "setting up the check", "`cost`", "a function", f"a {type(call.cost).__name__}", "Pass the function itself."
         )
-    if call.grads is None:
-        raise InputError.of(
-            "setting up the check", "`grads`", "the claimed gradient", "None",
-            "NumPy has no reverse mode of its own: pass the gradient, or a function that computes it.",
-        )  # fmt: skip
     if call.conjugate and call.foreign is not None:
         raise InputError.of(
             "setting up the check", "`conjugate`", "left out for arrays of a framework, which has its own convention",
@@ -350,18 +345,13 @@ def open_session(call: Call) -> Session:
     live, root = name is None, name or "params"
     structure = Structure.of(call.params, root) if call.foreign is None else call.foreign.structure
     if not structure.leaves:
-        empty = isinstance(call.params, dict | list | tuple) and not call.params
-        told = call.params is None or isinstance(call.params, str | bytes) or empty
-        got = f"{call.params!r}"[:60] if told else f"of type {type(call.params).__name__} and holds none"
-        todo = "Pass the parameters that the gradient belongs to."
-        if structure.statics:
-            name, value = structure.statics[0]
-            numbers = isinstance(value, np.ndarray | np.generic)
-            holds = f"{value.dtype} numbers" if numbers else f"the {type(value).__name__} {value!r}"
-            got = f"one without any: {name} holds {holds}"
-            written = f"{name}.astype(float)" if numbers else f"{float(value)!r} in place of {value!r}"
-            todo = f"Convert what the gradient belongs to: {written}."
+        got, todo = _without_floats(call.params, structure)
         raise InputError.of(f"reading {root}", root, "a float array or a nesting of float arrays", got, todo)
+    if call.grads is None:
+        raise InputError.of(
+            "setting up the check", "`grads`", "the claimed gradient", "None",
+            "NumPy has no reverse mode of its own: pass the gradient, or a function that computes it.",
+        )  # fmt: skip
     if live:
         _writable(structure.leaves)
     if call.only or call.exclude:
@@ -398,6 +388,24 @@ def open_session(call: Call) -> Session:
     computed = call.grads is True or callable(call.grads)
     given = None if computed else within(read_claims(call.grads, structure, tensors), caller)
     return Session(call, caller, tuple(tensors), theta, Snapshot.of(found), given=given)
+
+
+def _without_floats(params: Any, structure: Structure) -> tuple[str, str]:
+    """What parameters are that hold no float, and what to do about it."""
+    todo = "Pass the parameters that the gradient belongs to."
+    if structure.statics:
+        name, value = structure.statics[0]
+        numbers = isinstance(value, np.ndarray | np.generic)
+        holds = f"{value.dtype} numbers" if numbers else f"the {type(value).__name__} {value!r}"
+        written = f"{name}.astype(float)" if numbers else f"{float(value)!r} in place of {value!r}"
+        return f"one without any: {name} holds {holds}", f"Convert what the gradient belongs to: {written}."
+    if params is None or isinstance(params, str | bytes) or (isinstance(params, dict | list | tuple) and not params):
+        return f"{params!r}"[:60], todo
+    if hasattr(params, "__next__"):
+        todo = f"Pass a list of what it yields: list({structure.root})."
+    elif hasattr(params, "named_parameters") or hasattr(params, "trainable_variables"):
+        todo = "Use gradproof.check_module, or pass its parameters by name."
+    return f"of type {type(params).__name__} and holds none", todo
 
 
 def chosen_names(names: Sequence[str], call: Call) -> set[str]:

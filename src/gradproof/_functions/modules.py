@@ -43,8 +43,8 @@ def check_module(
             left as it was: parameters, buffers, gradients, modes, hooks.
         cost: ``cost(module, *args, *data, **options) -> scalar``.
         grads: None for what reverse mode computes; "grad" for what ``.grad`` holds now; a mapping from names to
-            tensors, or a callable with the signature of the cost that returns one; for a model of Keras also a list
-            in the order of ``trainable_variables``.
+            tensors, a list in the order of the parameters (for a model of Keras of ``trainable_variables``), or a
+            callable with the signature of the cost that returns one.
         args: arguments after the module, never varied.
         data: the batch, passed on after ``args``; given, a wrong gradient is looked at with other batches as well.
         examples_axis: the axis of the data along which examples are counted; the first where left out.

@@ -31,6 +31,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "the cost is rounded inside": "rounded",
     "the cost changes by no more than its last bits": "noise",
     "the cost jumps exactly at": "jump",
+    "in its own precision the claim differs by": "inside",
 }
 #: Names in one note.
 SHOWN = 3

@@ -129,9 +129,11 @@ def of_module(
         target, tuple(tensors.values()), structure.names, behind(wanted, module), data=wanted.data,
         lower=any(t.dtype in LOWER for t in tensors.values()),
     )  # fmt: skip
-    claim = _Named(OfModule(grads, module, known.slots)) if callable(grads) else None
-    if isinstance(grads, Mapping):
-        wanted = replace(wanted, grads=Flat(as_arrays(dict(grads))))
+    own = tuple(known.tensors)
+    claim = _Named(OfModule(grads, module, known.slots), own) if callable(grads) else None
+    given = in_order(grads, own)
+    if isinstance(given, Mapping):
+        wanted = replace(wanted, grads=Flat(as_arrays(dict(given))))
     found = packed(settled(runner, structure, wanted), structure, wanted, claim)
     return replace(found, foreign=replace(found.foreign, notes=(*found.foreign.notes, *_notes(known))))
 
@@ -141,10 +143,31 @@ class _Named:
     """A gradient function whose claims come by the full names of the parameters."""
 
     target: OfModule
+    names: tuple[str, ...]
 
     def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         returned = self.target(tensors, args, options)
-        return Flat(as_arrays(dict(returned))) if isinstance(returned, Mapping) else returned
+        named = in_order(returned, self.names)
+        return Flat(as_arrays(dict(named))) if isinstance(named, Mapping) else named
+
+
+@dataclass(frozen=True)
+class _InOrder:
+    """A gradient function whose claims may come in the order of the parameters."""
+
+    target: Target
+    names: tuple[str, ...]
+
+    def __call__(self, tensors: Sequence[torch.Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        return in_order(self.target(tensors, args, options), self.names)
+
+
+def in_order(grads: Any, names: Sequence[str]) -> Any:
+    """A list of gradients in the order of the parameters, as ``torch.autograd.grad`` returns it, by their names."""
+    listed = isinstance(grads, list | tuple) and len(grads) == len(names)
+    if listed and all(g is None or isinstance(g, torch.Tensor) for g in grads):
+        return dict(zip(names, grads, strict=True))
+    return grads
 
 
 def _residing(
@@ -158,9 +181,12 @@ def _residing(
     exchanged = OfModule(cost, module, slots)
     target: Target = live if holder == "fsdp" and live is not None else exchanged
     runner = runner_for(target, list(wanted.params.values()), list(wanted.params), behind(wanted, module), paired=False)
-    claim: Any = Flat(dict(grads)) if isinstance(grads, Mapping) else grads
+    own = tuple(wanted.params)
+    claim: Any = in_order(grads, own)
+    if isinstance(claim, Mapping):
+        claim = Flat(dict(claim))
     if callable(grads):
-        claim = AsItIs(grads, module) if holder == "fsdp" else OfModule(grads, module, slots)
+        claim = _InOrder(AsItIs(grads, module) if holder == "fsdp" else OfModule(grads, module, slots), own)
     widened = partial(all_double, module) if holder == "fsdp" and uniform(module) else None
     roots = [("cost", cost), ("grads", grads), ("args", wanted.args)]
     made = Made(runner, claim, wanted.args, wanted.options, asked, why, roots, tuple(notes), examples, live, widened)
@@ -169,6 +195,11 @@ def _residing(
 
 def _notes(known: Named) -> list[str]:
     notes = [f"{name} is used in several places (= {', '.join(others)})." for name, others in known.tied.items()]
+    hooked = [name for name, tensor in known.tensors.items() if tensor._backward_hooks]
+    if hooked:
+        notes.append(
+            f'Hooks on the gradient of {", ".join(hooked[:6])} were left out; grads="grad" judges what they make of it.'
+        )
     if known.frozen:
         shown = ", ".join(known.frozen[:6]) + (", ..." if len(known.frozen) > 6 else "")
         notes.append(f"Left alone, as they require no gradient: {shown}.")

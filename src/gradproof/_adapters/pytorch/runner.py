@@ -19,13 +19,16 @@ from gradproof._adapters.foreign import Flat
 from gradproof._adapters.pytorch.precision import Widening, double, widened
 from gradproof._adapters.pytorch.replaying import Replaying
 from gradproof._adapters.pytorch.state import Behind
-from gradproof._adapters.pytorch.target import Target
+from gradproof._adapters.pytorch.target import OfModule, Target
 from gradproof._adapters.pytorch.tensors import HELD, LOWER, array_of, claimed_array, dense, tensor_of
 from gradproof._records import BFloat16
 from gradproof._tree import Structure
 
 #: Arguments of which double-precision copies are kept.
 MOST_KEPT = 64
+
+#: Nodes of a graph that are looked at for parts that are run again.
+MOST_NODES = 20_000
 
 #: What PyTorch says of tensors of different formats that should be of one.
 UNEQUAL = "dtype"
@@ -137,7 +140,12 @@ class Runner:
         native = self.natively(arrays)
         with self.behind.after_call(), torch.enable_grad(), self.around(native=native):
             tensors = [t.detach().requires_grad_() for t in self.tensors(arrays, native=native)]
-            return self.reached(self.target(tensors, self.given(args, native=native), options), tensors)
+            with self.held(tensors):
+                return self.reached(self.target(tensors, self.given(args, native=native), options), tensors)
+
+    def held(self, tensors: Sequence[torch.Tensor]) -> AbstractContextManager[None]:
+        """Tensors in the places of a module's parameters for longer than a call: a backward pass may run it again."""
+        return self.target.holding(tensors) if isinstance(self.target, OfModule) else nullcontext()
 
     def replayed(self, arrays: Sequence[NDArray[Any]], *args: Any, **options: Any) -> Flat:
         """The same with the random numbers of the forward pass in the place of those that the backward pass draws."""
@@ -145,9 +153,10 @@ class Runner:
         mode = Replaying()
         with self.behind.after_call(), torch.enable_grad(), self.around(native=native), mode:
             tensors = [t.detach().requires_grad_() for t in self.tensors(arrays, native=native)]
-            returned = self.target(tensors, self.given(args, native=native), options)
-            mode.again = True
-            return self.reached(returned, tensors)
+            with self.held(tensors):
+                returned = self.target(tensors, self.given(args, native=native), options)
+                mode.again = True
+                return self.reached(returned, tensors)
 
     def reached(self, returned: Any, tensors: Sequence[torch.Tensor]) -> Flat:
         """What reverse mode says of a returned cost's gradient in tensors."""
@@ -155,7 +164,7 @@ class Runner:
         found: Sequence[torch.Tensor | None] = [None] * len(tensors)
         moved = [t for t in tensors if t.requires_grad]
         if moved and isinstance(value, torch.Tensor) and value.requires_grad:
-            reached = iter(torch.autograd.grad(value.reshape(()), moved, allow_unused=True))
+            reached = iter(_gradients(value.reshape(()), moved))
             found = [next(reached) if t.requires_grad else None for t in tensors]
         filled = [torch.zeros_like(t) if g is None else dense(g) for g, t in zip(found, tensors, strict=True)]
         return Flat(dict(zip(self.names, map(array_of, filled), strict=True)))
@@ -204,6 +213,38 @@ class Runner:
         return (plain(returned[0]), as_arrays(returned[1])) if _is_pair(returned) else plain(returned)
 
 
+def _gradients(value: torch.Tensor, leaves: Sequence[torch.Tensor]) -> Sequence[torch.Tensor | None]:
+    """What reverse mode says of a number's gradient in leaves."""
+    if not _runs_again(value.grad_fn):
+        found: Sequence[torch.Tensor | None] = torch.autograd.grad(value, leaves, allow_unused=True)
+        return found
+    # What is run again there adds to what leaves hold, and to nothing that is asked for here.
+    before = [leaf.grad for leaf in leaves]
+    try:
+        for leaf in leaves:
+            leaf.grad = None
+        value.backward()
+        return [leaf.grad for leaf in leaves]
+    finally:
+        for leaf, grad in zip(leaves, before, strict=True):
+            leaf.grad = grad
+
+
+def _runs_again(node: Any) -> bool:
+    """Whether a graph has parts that are built in its backward pass: torch.utils.checkpoint with use_reentrant=True."""
+    seen: set[Any] = set()
+    open_ = [node]
+    while open_ and len(seen) < MOST_NODES:
+        node = open_.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "CheckpointFunctionBackward":
+            return True
+        open_ += [following for following, _ in node.next_functions]
+    return False
+
+
 def _versions(value: Any) -> list[int]:
     found: list[int] = []
     tree_map(lambda part: found.append(part._version) if isinstance(part, torch.Tensor) else None, value)
@@ -234,12 +275,13 @@ def as_arrays(tree: Any) -> Any:
 def claims_of(grads: Any) -> Any:
     """A claimed gradient that was passed in, as copies of what it holds now."""
     if isinstance(grads, Flat):
-        return Flat({name: _copy(value) for name, value in grads.entries.items()})
+        return Flat({name: copied(value) for name, value in grads.entries.items()})
     structure = Structure.of(grads, "grads", claimed_array)
-    return structure.rebuild([_copy(leaf.value) for leaf in structure.leaves])
+    return structure.rebuild([copied(leaf.value) for leaf in structure.leaves])
 
 
-def _copy(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """An array with numbers of its own; of other things the thing itself."""
     if isinstance(value, BFloat16):
         return value.copy().view(BFloat16)
     return value.copy() if isinstance(value, np.ndarray) else value

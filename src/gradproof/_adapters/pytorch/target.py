@@ -5,7 +5,7 @@ all; how the tensors get to where the user's code looks for them is the target's
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,6 +52,10 @@ class OfModule:
         count = len(self.slots)
         with exchanged(self.slots, tensors[:count]):
             return self.function(self.module, *_placed(args, tensors[count:]), **options)
+
+    def holding(self, tensors: Sequence[torch.Tensor]) -> AbstractContextManager[None]:
+        """The module with these parameters for as long as it is entered."""
+        return exchanged(self.slots, tensors[: len(self.slots)])
 
 
 def _placed(args: Sequence[Any], moved: Sequence[torch.Tensor]) -> list[Any]:

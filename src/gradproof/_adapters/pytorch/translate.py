@@ -18,7 +18,7 @@ from gradproof._adapters.pytorch.drawing import Whereabouts
 from gradproof._adapters.pytorch.floating import floating_errors
 from gradproof._adapters.pytorch.precision import Widening, double, same_numbers
 from gradproof._adapters.pytorch.residing import Asked, Made, reason, runner_for
-from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, plain
+from gradproof._adapters.pytorch.runner import Runner, as_arrays, claims_of, copied, plain
 from gradproof._adapters.pytorch.state import Behind, modules_in, sources
 from gradproof._adapters.pytorch.target import Plain, Target
 from gradproof._adapters.pytorch.tensors import LOWER, array_of, dense, is_moved, moved_array, refuse
@@ -156,12 +156,15 @@ def settled(
     with runner.behind.protected(runner.likes):
         try:
             return _settled(runner, structure, wanted, random)
+        except Exception as error:
+            error.add_note("gradproof: raised by the cost at the given parameters, before anything was checked.")
+            raise
         finally:
             random.restore()
 
 
 def _settled(runner: Runner, structure: Structure, wanted: Wanted, random: Snapshot) -> Settled:
-    arrays = [leaf.value for leaf in structure.leaves]
+    arrays = [copied(leaf.value) for leaf in structure.leaves]  # a cost may write to what it is given
     with Whereabouts(runner.behind.modules) as where:
         mode = Widening(widen=False, where=where, keep=True)
         own = _graphed(runner, arrays, wanted, mode, random)
