@@ -163,6 +163,24 @@ def sharpen(found: Found, i: int, claim: NDArray[Any], left: Left) -> None:
         found.absolute[i] = (max(0.0, off - bar), off + bar, off, size, right)
 
 
+def _narrow(found: Found, i: int, points: Points) -> None:
+    """Narrows the difference of a tensor whose elements were measured one by one, all of them."""
+    if not points.positions.size or not np.all(np.isfinite(points.bars)):
+        return
+    apart = np.abs(points.claimed - points.reference)
+    off, size, right = (float(np.linalg.norm(x)) for x in (apart, points.claimed, points.reference))
+    least, most = (
+        float(np.linalg.norm(np.maximum(0.0, apart - points.bars))),
+        float(np.linalg.norm(apart + points.bars)),
+    )
+    bar, total = float(np.linalg.norm(points.bars)), size + right
+    low, high = least / (total + bar), min(1.0, most / max(total - bar, 1e-300))
+    before = found.tensors[i].difference
+    if high - low < before.high - before.low and low <= before.high and high >= before.low:
+        found.tensors[i] = replace(found.tensors[i], difference=Difference(min(off / total, high), low, high))
+        found.absolute[i] = (least, most, off, size, right)
+
+
 def _elements(
     work: Work,
     places: Mapping[int, Place0],
@@ -199,6 +217,8 @@ def _elements(
             points = points_of(tensor, sample)
             source = Source.MEASURED if len(points.positions) == elements(tensor) else Source.SAMPLED
         measured += len(points.positions)
+        if source is Source.MEASURED:
+            _narrow(found, i, points)
         if len(points.positions):
             norms = found.absolute[i][3:5]
             kept[tensor.name] = known(tensor, offset, points, source, tolerance=found.tensors[i].tolerance, norms=norms)
