@@ -177,3 +177,29 @@ def test_a_budget_that_runs_out_is_given_as_the_reason_and_nothing_else_is() -> 
         report = gp.check(rational, PARAMS, wrong, method="exhaustive", budget=budget)
         reasons |= {t.reason for t in report.tensors.values() if t.verdict == "undecided"}
     assert {reason.split(";")[0] for reason in reasons} == {"the budget ran out"}
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda z: float(np.sum(1e-3 * np.abs(z - 0.3)) + 1.0),
+        lambda z: float(np.sum(np.where(z > 0.3, 1.0, 0.0))),
+        lambda z: float(np.sum(np.where(z < 0.3, 0.3 - z, 0.0))),
+    ],
+    ids=["kink", "jump", "one-sided"],
+)
+def test_a_claim_of_zero_on_a_kink_or_jump_is_not_proven_by_what_cancels(cost: Callable[[Any], float]) -> None:
+    report = gp.check(cost, np.full(6, 0.3), np.zeros(6), method="exhaustive")
+    assert report.verdict == "undecided", report
+    assert report.tensors["z"].difference.high == 1.0
+
+
+def test_how_small_a_gradient_shows_is_said_of_claims_of_zero() -> None:
+    params = {"w": np.arange(1.0, 4.0), "unused": np.ones(2)}
+    claim = {"w": 2 * params["w"], "unused": np.zeros(2)}
+    report = gp.check(lambda p: float(np.sum(p["w"] ** 2)), params, claim, method="exhaustive")
+    assert report.verdict == "correct"
+    said = report.tensors["unused"].reason
+    assert "both zero to the cost's own rounding; a gradient with a norm below " in said
+    assert 1e-12 < float(said.split("below ")[1].split()[0]) < 1e-6
+    assert any(note.startswith("unused: ") for note in report.notes)

@@ -22,7 +22,7 @@ from gradproof._pipeline.point import Place0, prepare, stand_still
 from gradproof._pipeline.probing import OTHER_NUMBERS
 from gradproof._pipeline.repeats import first_calls, unsteady
 from gradproof._pipeline.reporting import OUT_OF_BUDGET, Found, flat_offsets, looked_at, nothing
-from gradproof._pipeline.tensors import REASONS, TAKEN_BACK
+from gradproof._pipeline.tensors import REASONS, ROUNDED, TAKEN_BACK, ZERO
 from gradproof._records import (
     Components,
     Difference,
@@ -104,6 +104,7 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
         tensors.append(report)
         absolute.append(row)
         batches += measured
+    notes += [f"{t.name}: {t.reason}." for t in tensors if t.verdict is Verdict.CORRECT and ZERO in t.reason]
     found = Found(tensors, absolute, findings, notes=notes)
     found.evidence = _evidence(place, found, batches, flat_offsets(session))
     listed = rows(place.reference.evaluator.problem, batches, flat_offsets(session))
@@ -182,7 +183,8 @@ def _judged(
     total = claim + reference
     number = estimate / total if total else 0.0
     difference = Difference(number, _at(low, claim, reference, -1), _at(high, claim, reference, 1))
-    zero = claim == 0.0 and low == 0.0
+    # A kink or a jump that a difference of both sides steps over may cancel to nothing as well.
+    zero = claim == 0.0 and low == 0.0 and not any(e.kink > 0.0 or e.jump > 0.0 for e in estimates)
     if _at(sure, claim, reference, -1) > known.aim.wrong:
         doubt = _in_steps(place, i, measured) or _doubt(place, i, jumps=any(e.jump > 0.0 for e in estimates))
         verdict, reason = (Verdict.UNDECIDED, REASONS.get(doubt, doubt)) if doubt else (Verdict.WRONG, "")
@@ -191,10 +193,12 @@ def _judged(
     elif difference.high <= known.aim.tolerance:
         verdict, reason = Verdict.CORRECT, ""
     elif zero:
-        verdict, reason = Verdict.CORRECT, "claim and reference are both zero to the cost's own rounding"
+        verdict = Verdict.CORRECT
+        reason = f"{ZERO} {ROUNDED}; a gradient with a norm below {high:.1e} would not be seen"
     else:
         verdict = Verdict.UNDECIDED
-        reason = REASONS["kink" if any(e.kink > 0.0 for e in estimates) else "noise"]
+        met = {"jump": any(e.jump > 0.0 for e in estimates), "kink": any(e.kink > 0.0 for e in estimates)}
+        reason = REASONS[next((what for what, there in met.items() if there), "noise")]
         low, difference = sure, replace(difference, low=_at(sure, claim, reference, -1))
     report = TensorReport(tensor.name, tensor.shape, verdict, difference, reason, known.aim.tolerance, elements)
     return report, (low, high, estimate, claim, reference)
