@@ -95,3 +95,26 @@ def test_elements_are_not_pointed_to_where_none_was_measured() -> None:
     assert report.verdict == "wrong"
     assert not report.worst()
     assert "worst()" not in report.findings[0].fix
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gradient_next_to_zero_that_is_the_same_in_both_precisions_is_correct(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    w: Any = rng.standard_normal(3).astype(np.float32)
+    tiny: Any = rng.standard_normal(2).astype(np.float32)
+
+    def cost(p: Any) -> Any:
+        return np.sum(1e6 * np.sin(p["w"])) + 2.0**-40 * np.sum(p["tiny"])
+
+    def grads(p: Any) -> Any:
+        return {"w": 1e6 * np.cos(p["w"]), "tiny": np.full_like(p["tiny"], 2.0**-40)}
+
+    report = gp.check(cost, {"w": w, "tiny": tiny}, grads, seed=seed)
+    assert report.verdict == "correct", report
+    assert "both zero to the" in report.tensors["tiny"].reason
+
+    def own(p: Any) -> Any:
+        found = grads(p)
+        return {**found, "tiny": found["tiny"] * 2 if found["tiny"].dtype == np.float32 else found["tiny"]}
+
+    assert gp.check(cost, {"w": w, "tiny": tiny}, own, seed=seed).tensors["tiny"].verdict != "correct"

@@ -157,7 +157,10 @@ def unexplained_of(tensor: TensorReport, mask: NDArray[np.bool_]) -> Finding:
     fix, detail = f"Look at the lines that compute the gradient of {tensor.name}.", ""
     if tensor.reason.endswith(RIGHT_IN_FLOAT64):
         message = f"Of the gradient of {tensor.name}: {tensor.reason}."
-        fix = "Look at what is done otherwise for that format: branches on it, casts, constants, a kernel of its own."
+        fix = (
+            "Look at what is done otherwise for that format (branches on it, casts, constants, a kernel of its own), "
+            "and for differences of nearly equal numbers."
+        )
         detail = "in its own precision alone"
     place = Place(tensor.name, {tensor.name: mask})
     return Finding("unexplained", "error", (tensor.name,), place, message, fix, detail)

@@ -103,7 +103,9 @@ def tensor_report(tensor: Tensor, seen: Seen, findings: Sequence[Finding], nativ
             reason = f"the cost is rounded inside, to about {share:.0e} of itself, and that hides the rest{reach}"
         if outcome.absolute and outcome.reason == "noise":
             reason = f"the cost changes by no more than its last bits when {tensor.name} does{_reach(claimed, outcome)}"
-    if verdict is Verdict.CORRECT and not reason and claimed.stats.moving and _is_zero(claimed, outcome):
+    # Of what is next to zero a relative difference says nothing, and a bound of 1 on it nothing either.
+    zero = verdict is Verdict.CORRECT and bool(claimed.stats.moving) and _is_zero(claimed, outcome)
+    if zero and not reason:
         own = ROUNDING * UNIT_ROUNDOFF * abs(float(noise.cost))
         sensed = claimed.stats.scale * claimed.stats.claim > own
         reason = f"{ZERO} {'rounding of such claims' if sensed else ROUNDED}{_reach(claimed, outcome)}"
@@ -125,7 +127,7 @@ def tensor_report(tensor: Tensor, seen: Seen, findings: Sequence[Finding], nativ
             verdict = Verdict.WRONG
             reason = f"in its own precision the claim differs by {off:.1e} {RIGHT_IN_FLOAT64}"
             difference = Difference(off, off - difference.high, min(1.0, off + difference.high))
-        elif off + difference.high > allowed and verdict is Verdict.CORRECT:
+        elif off + (0.0 if zero else difference.high) > allowed and verdict is Verdict.CORRECT:
             verdict, reason = Verdict.UNDECIDED, f"in its own precision the claim differs by {off:.1e}"
     return TensorReport(tensor.name, tensor.shape, verdict, difference, reason, tolerance, elements)
 
