@@ -41,7 +41,7 @@ def test_one_array_that_is_no_tuple_and_none() -> None:
     [
         (None, 0, "`examples_axis`", "given together with `data`"),
         ((np.zeros((4, 4)), np.zeros((4, 4))), None, "`examples_axis`", "it cannot be told from the shapes"),
-        ((np.zeros((3, 5)), np.zeros((4, 6))), None, "`examples_axis`", "(3, 5), (4, 6)"),
+        ((np.zeros((3, 5)), np.zeros((4, 6))), None, "`data`", "of the shapes (3, 5), (4, 6). Pass what is no batch"),
         ((np.zeros((3, 5)), np.zeros((4, 5))), 0, "`examples_axis`", "one of equal length in all arrays"),
         ((np.zeros((3, 5)), np.zeros((4, 5))), 2, "`examples_axis`", "an axis of every array, not 2"),
         ((np.zeros((3, 5)), 0.7), None, "data[1]", "a float without axes"),

@@ -62,6 +62,12 @@ def read_batch(data: Any, axis: int | None) -> Batch | None:
             raise _asked(shapes, f"one of equal length in all arrays; along {axis} they have {sorted(lengths)}")
         return Batch(arrays, int(axis), lengths.pop())
     found = _shared(shapes)
+    if not found:
+        raise InputError.of(
+            "setting up the check", "`data`", "arrays with an axis along which all have one length",
+            "of the shapes " + ", ".join(map(str, shapes)),
+            "Pass what is no batch of examples through args= or options=.",
+        )  # fmt: skip
     if len(found) != 1:
         raise _asked(shapes, "given, as it cannot be told from the shapes")
     return Batch(arrays, found[0], shapes[0][found[0]])
