@@ -1,9 +1,12 @@
 """The index of a single wrong line, from one probe an axis.
 
 The decision behind it: along the fixed direction with element i of n weighed by (i + 1) / n, a mismatch that lies in
-one line comes back (i + 1) / n times, whatever it is. One ratio gives the index, as the syndrome of a code does.
+one line comes back (i + 1) / n times, whatever it is. One ratio gives the index, as the syndrome of a code does. Where
+its error bar leaves several lines open, as a small mismatch among very many lines does, the weights rise once more over
+these alone.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +21,8 @@ PLAIN = 1e3
 HOPELESS = 300.0
 #: Directions tried.
 TRIES = 3
+#: How often the weights rise, and the share of the lines that must be all that is left for another time.
+ROUNDS, NARROWER = 3, 0.5
 
 
 def fixed(probes: Probes) -> tuple[Probes, Reading] | None:
@@ -54,21 +59,48 @@ def indices(probes: Probes, boxes: Sequence[tuple[Box, Reading]]) -> list[list[i
         probes: the tensor.
         boxes: parts of it, each with what it shows along the fixed direction.
     """
-    asked = [(k, axis) for k, (box, _) in enumerate(boxes) for axis in range(len(box)) if len(range(*box[axis])) > 1]
-    rays = [Region((boxes[k][0],), ramp=axis) for k, axis in asked]
     found: list[list[int | None]] = [[axis[0] if len(range(*axis)) == 1 else None for axis in box] for box, _ in boxes]
-    for (k, axis), ramped in zip(asked, probes.regions(rays), strict=True):
-        place = _index(ramped, boxes[k][1], probes.shape[axis])
-        found[k][axis] = place if place is not None and place in range(*boxes[k][0][axis]) else None
+    open_ = {(k, i): range(*axis) for k, (box, _) in enumerate(boxes) for i, axis in enumerate(box)}
+    open_ = {where: lines for where, lines in open_.items() if len(lines) > 1}
+    for _ in range(ROUNDS):
+        rays = [_rising(boxes[k][0], axis, lines) for (k, axis), lines in open_.items()]
+        left: dict[tuple[int, int], range] = {}
+        for ((k, axis), lines), ramped in zip(open_.items(), probes.regions(rays), strict=True):
+            near = _near(ramped, boxes[k][1], lines)
+            if len(near) == 1:
+                found[k][axis] = near[0]
+            elif near:
+                left[k, axis] = near
+        open_ = left
     return found
 
 
-def _index(ramped: Reading, whole: Reading, length: int) -> int | None:
-    if not whole.bad or not abs(ramped.value) < float("inf"):
-        return None
-    ratio = ramped.value / whole.value
+def _rising(box: Box, axis: int, lines: range) -> Region:
+    """Some lines of a box with weights that rise from one over their number to 1."""
+    part = (*box[:axis], (lines[0], lines[-1] + 1, lines.step), *box[axis + 1 :])
+    return Region((part,), ramp=axis, rise=(lines[0], lines[-1] + 1 - lines[0]))
+
+
+def _near(ramped: Reading, whole: Reading, lines: range) -> range:
+    """The lines among which the only wrong one must be; none where it is not one or they are hardly fewer than all.
+
+    Args:
+        ramped: what these lines show with weights that rise over them.
+        whole: what the box shows without.
+        lines: where it may be.
+    """
+    nowhere = lines[:0]
+    if not whole.bad or not abs(ramped.value) < math.inf:
+        return nowhere
+    ratio, length = ramped.value / whole.value, lines[-1] + 1 - lines[0]
     place = ratio * length - 1.0
     off = (ramped.bar + abs(ratio) * whole.bar) / abs(whole.value) * length
-    if off < LOOSE and abs(place - round(place)) <= max(3.0 * off, CLOSE):
-        return round(place)
-    return None
+    if off < LOOSE:
+        index = lines[0] + round(place)
+        certain = abs(place - round(place)) <= max(3.0 * off, CLOSE) and index in lines
+        return range(index, index + 1) if certain else nowhere
+    if not off < length:
+        return nowhere
+    first, last = (math.floor((place + side * (off + 1.0)) / lines.step) for side in (-1.0, 1.0))
+    near = lines[max(first, 0) : max(last + 1, 0)]
+    return near if 1 < len(near) <= NARROWER * len(lines) else nowhere
