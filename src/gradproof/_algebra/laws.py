@@ -4,11 +4,11 @@ One line a law. All of them take a few forward and backward passes and no measur
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradproof._algebra import alone, asked, forwards, layouts, linear, repeated
 from gradproof._algebra.backward import Answer, Asked, Backward, Cotangents
-from gradproof._algebra.comparing import Trial
+from gradproof._algebra.comparing import Trial, attempt
 from gradproof._records import Finding
 
 Law = Callable[[Trial], Iterable[Finding]]
@@ -35,10 +35,12 @@ class Tried:
     Attributes:
         findings: what is broken.
         notes: what a reader should know.
+        answers: what the two sets of cotangents gave, as far as both were asked.
     """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 def tried(
@@ -57,10 +59,14 @@ def tried(
         right: the inputs whose gradient was found right.
         first: what the first cotangents gave in an earlier call, if they were asked; one call less is made then.
     """
-    earlier = [] if first is None else [first]
-    calls = [backward.gradients(Asked(cotangents[0])) for _ in range(repeated.CALLS - len(earlier))] + earlier
+    usual = Asked(cotangents[0])
+    calls = [backward.gradients(replace(usual, watched=True)), *([] if first is None else [first])]
+    pair = attempt(backward.twice, replace(usual, watched=True))
+    if not isinstance(pair, Exception):
+        calls.append(pair[0])
+    calls += [backward.gradients(usual) for _ in range(repeated.CALLS - len(calls))]
     sizes, off = repeated.spread(calls)
-    trial = Trial(backward, cotangents, calls[0], tolerance, tuple(sizes), frozenset(right))
+    trial = Trial(backward, cotangents, calls[0], tolerance, tuple(sizes), frozenset(right), {"twice": pair})
     unsteady = repeated.nondeterministic(trial, off)
     if unsteady is not None:
         return Tried((unsteady, *repeated.changed(trial)))
@@ -68,4 +74,5 @@ def tried(
     notes: tuple[str, ...] = ()
     if worst > 0.0:
         notes = (f"Identical calls of the backward pass differ by up to {worst:.1e}, as sums in no fixed order do.",)
-    return Tried(tuple(finding for law in LAWS for finding in law(trial)), notes)
+    findings = tuple(finding for law in LAWS for finding in law(trial))
+    return Tried(findings, notes, (trial.plain, trial.kept["second"]) if "second" in trial.kept else ())
