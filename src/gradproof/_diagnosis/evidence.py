@@ -161,7 +161,7 @@ class Suspect:
         """The user's name for it."""
         return self.tensor.name
 
-    @property
+    @cached_property
     def clear(self) -> bool:
         """Whether the mismatch stands out of the error bars enough for explanations to be told apart."""
         if _amply(self.first.mismatch, self.first.bars):
@@ -175,6 +175,8 @@ class Suspect:
 
     def rounded(self, sizes: NDArray[Any]) -> NDArray[np.float64]:
         """What the rounding of a claim of these sizes may come to; along projections their mean size counts."""
+        if not self.roundoff:
+            return np.zeros(np.shape(sizes))
         each = np.abs(sizes) if self.single else np.full(np.shape(sizes), rms(np.abs(sizes)))
         return np.asarray(ROUNDING * self.roundoff * each, dtype=np.float64)
 
@@ -191,13 +193,13 @@ class Suspect:
 
     def leaves_nothing(self, repaired: NDArray[Any]) -> bool:
         """Whether another claim agrees with everything that was measured."""
-        if not self.clear or np.shape(repaired) != self.tensor.shape or not np.all(np.isfinite(repaired)):
+        if not self.clear or np.shape(repaired) != self.tensor.shape:
             return False
         for seen, few in self._in_turn(1):
             left = self.problem.project(seen.directions[few], self.index, [repaired])[:, 0] - seen.measured[few]
             if not np.all(np.abs(left) <= self._allowed(seen)[few]):
                 return False
-        return True
+        return bool(np.all(np.isfinite(repaired)))  # what is not fails before that, unless nothing was moved there
 
     def fit(self, candidates: Sequence[NDArray[Any]], known: NDArray[Any] | None = None) -> Fit | None:
         """The derivative as ``known`` plus a combination of candidates; None where that leaves something.
@@ -206,7 +208,7 @@ class Suspect:
             candidates: arrays of the tensor's shape, each with a free factor.
             known: an array that enters with factor 1.
         """
-        if not self.clear or not all(np.all(np.isfinite(c)) for c in candidates):
+        if not self.clear:
             return None
         arrays, count = [*candidates] if known is None else [*candidates, known], len(candidates)
         table = np.empty((0, len(arrays)))
@@ -214,8 +216,10 @@ class Suspect:
             table = np.vstack([table, self.problem.project(seen.directions[few], self.index, arrays)])
             wanted = seen.measured[: len(table)] - (0.0 if known is None else table[:, -1])
             allowed = self._allowed(seen)
-            if _hopeless(table[:, :count], wanted, allowed[: len(table)]):
+            if not np.all(np.isfinite(table)) or _hopeless(table[:, :count], wanted, allowed[: len(table)]):
                 return None
+        if not all(np.all(np.isfinite(c)) for c in candidates):
+            return None
         found = solve(table[:, :count], wanted, allowed, self.tensor.size)
         # A factor that may as well be zero explains nothing: the derivative itself is then lost in the bars.
         blunt = found is not None and any(e > BLUNT * abs(c) for c, e in zip(*found.pairs, strict=True))
@@ -248,9 +252,17 @@ def _hopeless(table: NDArray[np.float64], wanted: NDArray[np.float64], allowed: 
     """
     rows, goal = table / allowed[:, None], wanted / allowed
     if not (np.all(np.isfinite(rows)) and np.all(np.isfinite(goal))):
-        return False
-    left = goal - rows @ np.linalg.lstsq(rows, goal, rcond=None)[0]
+        return False  # for other reasons than the candidates
+    left = goal - rows @ _least_squares(rows, goal)
     return bool(np.linalg.norm(left) > np.sqrt(len(goal)) * (1.0 + 1e-6) + 1e-9 * np.linalg.norm(goal))
+
+
+def _least_squares(rows: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What leaves the least norm; of one column, as most often, without a decomposition."""
+    size = float(np.vdot(rows, rows)) if rows.shape[1] == 1 else 0.0
+    if 0.0 < size < math.inf:
+        return np.asarray(rows.T @ goal / size)
+    return np.asarray(np.linalg.lstsq(rows, goal, rcond=None)[0])
 
 
 def solve(

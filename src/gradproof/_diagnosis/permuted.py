@@ -38,19 +38,25 @@ def _explained(s: Suspect, turns: Iterable[tuple[str, Turn]]) -> Explanation | N
         return None
     for words, turn in turns:
         moved = turn(s.claim)
-        if np.array_equal(moved, s.claim):
+        if _same(moved, s.claim):
             continue
         repaired: NDArray[Any] | None = moved if s.leaves_nothing(moved) else None
-        if repaired is None and not np.array_equal(turn(s.theta), s.theta):
-            fit = s.fit([s.theta - turn(s.theta)], known=moved)
+        if repaired is None and not _same(turned := turn(s.theta), s.theta):
+            decay = s.theta - turned
+            fit = s.fit([decay], known=moved)
             if fit is not None and not fit.thin:
-                repaired = moved + fit.coefficients[0] * (s.theta - turn(s.theta))
+                repaired = moved + fit.coefficients[0] * decay
         if repaired is not None:
             return Explanation(
                 "permuted", (s.index,), f"The gradient of {s.name} has its elements at the wrong places: {words}.",
                 f"Put the elements of the gradient of {s.name} back in order.", {s.index: repaired}, words, 1.2,
             )  # fmt: skip
     return None
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays of one shape are the same; those that are not differ in the first element, as a rule."""
+    return bool(one.flat[0] == other.flat[0]) and np.array_equal(one, other)
 
 
 def reorderings(shape: tuple[int, ...]) -> Iterator[tuple[str, Turn]]:
