@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradproof._localisation.probes import ENOUGH, FINE, Probes, Reading, Sight
-from gradproof._records import Box, Region
+from gradproof._records import Box, Estimate, Region
 
 #: An index may be off by this much before it says nothing, and by that much without being called another one.
 LOOSE, CLOSE = 0.2, 1e-4
@@ -19,20 +19,24 @@ LOOSE, CLOSE = 0.2, 1e-4
 PLAIN = 1e3
 #: Below this many times there is no working with it.
 HOPELESS = 300.0
-#: Directions tried.
-TRIES = 3
+#: Directions tried, unless one is known along which the bar is at most so many times that aimed at.
+TRIES, COARSER = 3, 4.0
 #: How often the weights rise, and the share of the lines that must be all that is left for another time.
 ROUNDS, NARROWER = 3, 0.5
 
 
-def fixed(probes: Probes) -> tuple[Probes, Reading] | None:
+def fixed(probes: Probes, known: Sequence[tuple[int, Estimate]] = ()) -> tuple[Probes, Reading] | None:
     """Fixes the direction of a search: the first along which the mismatch stands clear of its bar.
+
+    Args:
+        probes: the tensor.
+        known: seeds of directions along which the whole tensor was measured before, with what was seen.
 
     Returns:
         Probes along it with what the whole tensor shows; None where kinks or noise hide the mismatch.
     """
-    best: tuple[Probes, Reading] | None = None
-    for attempt in range(TRIES):
+    best = _known(probes, known)
+    for attempt in range(0 if best is not None else TRIES):
         looking = replace(probes, seed=probes.seed + 16 * attempt)
         seen = looking.regions([Region((probes.whole,))])[0]
         if best is None or _clarity(seen) > _clarity(best[1]):
@@ -46,6 +50,14 @@ def fixed(probes: Probes) -> tuple[Probes, Reading] | None:
     size = abs(seen.value)
     target = max(probes.sight.target, FINE * size, min(seen.bar, ENOUGH * size))
     return replace(looking, sight=Sight(size, target)), replace(seen, sharp=looking.sharp(size))
+
+
+def _known(probes: Probes, known: Sequence[tuple[int, Estimate]]) -> tuple[Probes, Reading] | None:
+    """The clearest of known directions; None where a measurement of the search's own would be far better."""
+    fine = [(seed, found) for seed, found in known if found.bar <= COARSER * probes.sight.target]
+    seed, found = max(fine, key=lambda pair: abs(pair[1].mismatch) / pair[1].bar, default=(0, None))
+    seen = None if found is None else probes.seen(found)
+    return None if seen is None or not _clarity(seen) > PLAIN else (replace(probes, fixed=seed), seen)
 
 
 def _clarity(seen: Reading) -> float:

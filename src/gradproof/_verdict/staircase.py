@@ -28,6 +28,9 @@ MOVES = 2.0**-46
 NOISY = 4.0
 #: The close looks agree within this share of a mismatch, or contradict it by more than that.
 AGREED, CONTRADICTED = 0.1, 0.25
+#: A measured slope of so many error bars, and of this share of what was claimed, is that of a cost that moves. Where
+#: it stands still, the rounding of claimed . displacement is left of the claim: far less than that.
+MOVING, SHARE = 4.0, 1e-3
 #: Where the far look goes, relative to the parameters, and the share of the step how much further a neighbour is.
 FAR, NEIGHBOUR = (1e-3, 1e-2, 0.05, 0.2, 0.7, 2.0), 2.0**-6
 
@@ -79,6 +82,12 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
     return False
 
 
+def _moves(probe: Estimate) -> bool:
+    """Whether the cost was seen to change at the very steps that a slope was measured with."""
+    moved = abs(probe.slope - probe.mismatch)
+    return moved > MOVING * probe.bar and moved > SHARE * (abs(probe.slope) + abs(probe.mismatch))
+
+
 def steps_far(reference: Reference, probes: Iterable[tuple[Direction, Estimate, float]]) -> bool:
     """Whether the cost stands still here and changes further off, but only ever in jumps.
 
@@ -89,6 +98,8 @@ def steps_far(reference: Reference, probes: Iterable[tuple[Direction, Estimate, 
     cost = reference.noise.cost
     found = False
     for direction, probe, _ in probes:
+        if _moves(probe):
+            return False
         close = tuple(side * share * probe.step for share in (1.0, 0.25) for side in (1.0, -1.0))
         if any(value != cost for value in reference.evaluator.lines([Ray(direction, close)])[0].costs):
             return False
