@@ -28,6 +28,8 @@ SMALL = 10
 PROBES = 8
 #: Projections that must be known for the others to wait until they are asked for.
 FEWEST = 2
+#: Elements on which a candidate is tried first, and the chance that a true one may fail there.
+SAMPLED, RARE = 4096, 1e-7
 #: An explanation may leave this many error bars.
 BARS = 3.0
 #: A mismatch must exceed the error bars this many times for one explanation to be told from another.
@@ -172,6 +174,37 @@ class Suspect:
     def moves(self) -> bool:
         """Whether the measured derivative itself stands out of the error bars."""
         return _amply(self.first.measured, self.first.bars) or rms(self.measured) > CLEAR * rms(self.bars)
+
+    @cached_property
+    def reach(self) -> float:
+        """What the norm of the mismatch is at most, but for a chance of ``RARE``; infinite where nothing is known.
+
+        The sum of k squares of Gaussian numbers is at most k y with a chance below (y e^(1 - y))^(k / 2), by Chernoff.
+        """
+        seen = self.first
+        count = len(seen.directions)
+        if self.single or count < FEWEST or self.stats.moving < self.tensor.size:
+            return math.inf
+        weight = min(abs(part.weight) for direction in seen.directions for part in direction.parts)
+        size = rms(np.abs(seen.mismatch) + seen.bars + self.rounded(seen.measured))
+        return math.sqrt(math.e) * RARE ** (-1.0 / count) * size / weight if weight else math.inf
+
+    def sample(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Some elements of an array of the tensor's shape, always the same ones."""
+        return np.asarray(array.reshape(-1)[:: max(1, array.size // SAMPLED)])
+
+    def beyond(self, change: NDArray[Any], free: NDArray[Any] | None = None) -> bool:
+        """Whether some elements of a claim change by more than all of the mismatch can be.
+
+        Args:
+            change: claimed minus mended of some elements.
+            free: the same elements of an array of which any multiple may be added.
+        """
+        off, along = float(np.vdot(change, change).real), 0.0
+        size = 0.0 if free is None else float(np.vdot(free, free).real)
+        if free is not None and size:
+            along = abs(complex(np.vdot(free, change))) ** 2 / size
+        return math.sqrt(max(0.0, off - along)) > self.reach + 1e-7 * math.sqrt(off)
 
     def rounded(self, sizes: NDArray[Any]) -> NDArray[np.float64]:
         """What the rounding of a claim of these sizes may come to; along projections their mean size counts."""

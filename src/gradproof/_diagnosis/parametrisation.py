@@ -32,8 +32,11 @@ def explain(case: Case) -> Sequence[Explanation]:
     for s in case.open:
         if s.tensor.complex or not s.clear:
             continue
+        claim, theta = s.sample(s.claim), s.sample(s.theta)
         for words, derivative in VARIABLES.items():
             with np.errstate(all="ignore"):
+                if s.beyond(claim - claim / derivative(theta)):
+                    continue
                 inner = derivative(s.theta)
                 repaired = s.claim / inner
             if not s.leaves_nothing(repaired) or not np.all(np.isfinite(inner)):

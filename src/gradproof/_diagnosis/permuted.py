@@ -36,7 +36,12 @@ def swaps(case: Case) -> Sequence[Explanation]:
 def _explained(s: Suspect, turns: Iterable[tuple[str, Turn]]) -> Explanation | None:
     if s.tensor.size < 3 or not s.clear:
         return None
+    claim, theta, places = s.claim.reshape(-1), s.theta.reshape(-1), np.arange(s.claim.size).reshape(s.claim.shape)
+    few = s.sample(places)
     for words, turn in turns:
+        come = s.sample(turn(places))
+        if s.beyond(claim[few] - claim[come], theta[few] - theta[come]):
+            continue
         moved = turn(s.claim)
         if _same(moved, s.claim):
             continue
