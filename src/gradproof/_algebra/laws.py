@@ -3,7 +3,7 @@
 One line a law. All of them take a few forward and backward passes and no measured derivative.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradproof._algebra import alone, asked, forwards, layouts, linear, repeated
@@ -43,6 +43,25 @@ class Tried:
     answers: tuple[Answer, ...] = ()
 
 
+def _identical(
+    backward: Backward, usual: Asked, earlier: Sequence[Answer]
+) -> tuple[Answer, tuple[Answer, Answer] | Exception, tuple[list[float], list[float]]]:
+    """One of a few identical calls, two passes through one forward pass, of which the first is another, and the spread.
+
+    Args:
+        backward: the pass.
+        usual: what is asked.
+        earlier: answers to it.
+    """
+    watched = replace(usual, watched=True)
+    calls = [backward.gradients(watched), *earlier]
+    pair = attempt(backward.twice, watched)
+    if not isinstance(pair, Exception):
+        calls.append(pair[0])
+    calls += [backward.gradients(usual) for _ in range(repeated.CALLS - len(calls))]
+    return calls[0], pair, repeated.spread(calls)
+
+
 def tried(
     backward: Backward,
     cotangents: tuple[Cotangents, Cotangents],
@@ -59,14 +78,8 @@ def tried(
         right: the inputs whose gradient was found right.
         first: what the first cotangents gave in an earlier call, if they were asked; one call less is made then.
     """
-    usual = Asked(cotangents[0])
-    calls = [backward.gradients(replace(usual, watched=True)), *([] if first is None else [first])]
-    pair = attempt(backward.twice, replace(usual, watched=True))
-    if not isinstance(pair, Exception):
-        calls.append(pair[0])
-    calls += [backward.gradients(usual) for _ in range(repeated.CALLS - len(calls))]
-    sizes, off = repeated.spread(calls)
-    trial = Trial(backward, cotangents, calls[0], tolerance, tuple(sizes), frozenset(right), {"twice": pair})
+    plain, pair, (sizes, off) = _identical(backward, Asked(cotangents[0]), [] if first is None else [first])
+    trial = Trial(backward, cotangents, plain, tolerance, tuple(sizes), frozenset(right), {"twice": pair})
     unsteady = repeated.nondeterministic(trial, off)
     if unsteady is not None:
         return Tried((unsteady, *repeated.changed(trial)))

@@ -84,10 +84,8 @@ class Projections:
     def of(cls, directions: Sequence[Direction], found: Sequence[Estimate]) -> "Projections":
         """Those of which something finite was seen."""
         usable = [(d, e) for d, e in zip(directions, found, strict=True) if e.measured]
-        slopes, mismatch, bars = (
-            np.array([number(e) for _, e in usable], dtype=np.float64)
-            for number in (lambda e: e.slope, lambda e: e.mismatch, lambda e: e.bar)
-        )
+        numbers = np.array([(e.slope, e.mismatch, e.bar) for _, e in usable], dtype=np.float64).reshape(-1, 3)
+        slopes, mismatch, bars = (np.ascontiguousarray(column) for column in numbers.T)
         return cls(tuple(d for d, _ in usable), slopes - mismatch, mismatch, bars)
 
     def with_(self, other: "Projections") -> "Projections":
@@ -229,7 +227,7 @@ class Suspect:
         if not self.clear or np.shape(repaired) != self.tensor.shape:
             return False
         for seen, few in self._in_turn(1):
-            left = self.problem.project(seen.directions[few], self.index, [repaired])[:, 0] - seen.measured[few]
+            left = self._project(seen.directions[few], [repaired])[:, 0] - seen.measured[few]
             if not np.all(np.abs(left) <= self._allowed(seen)[few]):
                 return False
         return bool(np.all(np.isfinite(repaired)))  # what is not fails before that, unless nothing was moved there
@@ -246,7 +244,7 @@ class Suspect:
         arrays, count = [*candidates] if known is None else [*candidates, known], len(candidates)
         table = np.empty((0, len(arrays)))
         for seen, few in self._in_turn(count + 1):
-            table = np.vstack([table, self.problem.project(seen.directions[few], self.index, arrays)])
+            table = np.vstack([table, self._project(seen.directions[few], arrays)])
             wanted = seen.measured[: len(table)] - (0.0 if known is None else table[:, -1])
             allowed = self._allowed(seen)
             if not np.all(np.isfinite(table)) or _hopeless(table[:, :count], wanted, allowed[: len(table)]):
@@ -257,6 +255,11 @@ class Suspect:
         # A factor that may as well be zero explains nothing: the derivative itself is then lost in the bars.
         blunt = found is not None and any(e > BLUNT * abs(c) for c, e in zip(*found.pairs, strict=True))
         return None if blunt else found
+
+    def _project(self, directions: Sequence[Direction], arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Inner products, of which candidates that are not finite make NaN."""
+        with np.errstate(all="ignore"):
+            return self.problem.project(directions, self.index, arrays)
 
     def _in_turn(self, first: int) -> Iterator[tuple[Projections, slice]]:
         """The measurements in two parts: what fails on a few, as nearly everything does, needs no look at the rest."""

@@ -80,6 +80,8 @@ def _collapsed(
     parallel = []
     for i, slot in enumerate(backward.inputs):
         a, b = (part.gradients[i] for part in pair)
+        if a is None or b is None:
+            continue
         size = float(np.linalg.norm(a) * np.linalg.norm(b))
         if slot.name in wrong and size and abs(np.vdot(a, b)) >= (1.0 - PARALLEL) * size:
             parallel.append(slot.name)

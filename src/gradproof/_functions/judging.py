@@ -70,7 +70,10 @@ def _further(
         report, findings = _lawful(report, tested.findings)
         report = with_findings(report, findings, tested.notes)
         report = explained(
-            subject, report, measured, lambda u, repair: asked(subject, u, chosen, _quick(settings), repair),
+            subject,
+            report,
+            measured,
+            lambda u, repair: asked(subject, u, chosen, _quick(settings), repair),
             tested.answers,
         )
     return report
