@@ -175,11 +175,19 @@ class Suspect:
 
     @cached_property
     def reach(self) -> float:
+        """What the norm of the mismatch is at most, by what is measured already."""
+        return self._at_most(self.first)
+
+    @cached_property
+    def close_reach(self) -> float:
+        """The same by all that there is to measure."""
+        return self._at_most(self.every)
+
+    def _at_most(self, seen: Projections) -> float:
         """What the norm of the mismatch is at most, but for a chance of ``RARE``; infinite where nothing is known.
 
         The sum of k squares of Gaussian numbers is at most k y with a chance below (y e^(1 - y))^(k / 2), by Chernoff.
         """
-        seen = self.first
         count = len(seen.directions)
         if self.single or count < FEWEST or self.stats.moving < self.tensor.size:
             return math.inf

@@ -1,5 +1,6 @@
 """``permuted``: the right numbers at the wrong places: reversed, rolled, flipped, rows in another order."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
@@ -105,11 +106,24 @@ def _swaps(s: Suspect, truth: NDArray[Any] | None) -> Iterator[tuple[str, Turn]]
         return
     for axis, count in enumerate(shape):
         order = None
-        if 1 < count <= ROWS:
-            order = _order(s, axis, count) if truth is None else _order_in(truth, s.claim, axis)
+        if 1 < count <= ROWS and truth is None:
+            order = _order(s, axis, count) if _may_trade(s, axis) else None
+        elif 1 < count <= ROWS and truth is not None:
+            order = _order_in(truth, s.claim, axis)
         if order is not None:
             what = ("rows", "columns")[axis] if len(shape) == 2 else "elements" if len(shape) == 1 else f"axis {axis}"
             yield f"{what} in the order {_shown(order)}", partial(np.take, indices=order, axis=axis)
+
+
+def _may_trade(s: Suspect, axis: int) -> bool:
+    """Whether two slices that are not the same are so close that trading them changes no more than is off."""
+    slices = np.moveaxis(s.claim, axis, 0).reshape(s.claim.shape[axis], -1)
+    products = slices @ slices.T
+    squares = np.diag(products)
+    apart = squares[:, None] + squares - 2.0 * products
+    least = float(np.min(apart, where=apart > 0.0, initial=math.inf))  # at least two slices take another's place
+    change = math.sqrt(2.0 * least)
+    return not (math.isfinite(s.reach) and (change > s.reach or change > s.close_reach))
 
 
 def _order_in(truth: NDArray[Any], claim: NDArray[Any], axis: int) -> list[int] | None:
