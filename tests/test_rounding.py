@@ -40,7 +40,7 @@ def test_steps_that_are_of_no_account_are_not_looked_for(share: float, counts: b
     assert (seen(psi, share * 1e-6) > 0.0) == counts
     smooth = []
     for least in (0.0, 1e-9):
-        calls, before = 0, calls
+        calls = 0
         assert seen(lambda t: psi(t) - round(math.sin(3.0 + t) / 1e-6) * 1e-6, least) == 0.0
         smooth.append(calls)
     assert smooth[1] < smooth[0]
