@@ -170,13 +170,8 @@ class Reference:
         self.traces.add(direction, pair)
         return pair
 
-    def rounded_along(self, direction: Direction, least: float = 0.0) -> Noise | None:
-        """What the cost's last digits are worth across many steps of what it rounds inside; None where it does not.
-
-        Args:
-            direction: where to look.
-            least: steps smaller than this are of no account.
-        """
+    def rounded_along(self, direction: Direction) -> Noise | None:
+        """What the cost's last digits are worth across many steps of what it rounds inside; None where it does not."""
         from gradproof._numerics.rounding import rounding_inside  # only what cannot be told from close by pays for it
 
         noise = self.noise
@@ -185,7 +180,7 @@ class Reference:
         def line(steps: Sequence[float]) -> NDArray[np.float64]:
             return np.array(residuals(self.evaluator.lines([Ray(direction, tuple(steps))])[0], noise.cost))
 
-        sigma = rounding_inside(line, max(0.5 * self.evaluator.problem.epsilon * size, 1e-300), least)
+        sigma = rounding_inside(line, max(0.5 * self.evaluator.problem.epsilon * size, 1e-300))
         if not sigma or not size:
             return None
         sigma = max(sigma, noise.sigma)

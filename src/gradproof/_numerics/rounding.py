@@ -32,18 +32,17 @@ TINY, HALVINGS, ROW, STAYS = 2.0**-26, 40, 7, 1.25
 Line = Callable[[Sequence[float]], NDArray[np.float64]]
 
 
-def rounding_inside(line: Line, floor: float, least: float = 0.0) -> float:
+def rounding_inside(line: Line, floor: float) -> float:
     """The noise that rounding inside a cost is across many of its steps.
 
     Args:
         line: relative steps in, residuals out; NaN where not finite.
         floor: what the format of the result rounds off.
-        least: steps smaller than this are of no account.
 
     Returns:
         Its standard deviation; 0 where the cost does not round.
     """
-    if not _jumps(line, max(SEEN * floor, least)):  # asked first, as a smooth cost is told by a few halvings
+    if not _jumps(line, floor):  # asked first, as a smooth cost is told by a few halvings
         return 0.0
     first = _levels(line, FIRST)
     return _noise(line, first, floor) if min(first) > SEEN * floor else 0.0
@@ -63,16 +62,16 @@ def _noise(line: Line, first: tuple[float, float], floor: float) -> float:
     return max(level for level in (*first, *further) if not math.isnan(level))
 
 
-def _jumps(line: Line, least: float) -> bool:
-    """Whether the cost has larger steps on both sides of the point, each found by halving the distance it lies in.
+def _jumps(line: Line, floor: float) -> bool:
+    """Whether the cost has steps on both sides of the point, each found by halving the distance that it lies in.
 
     What many kinks add up to may look like noise, too; but halving it halves what is seen.
     """
-    return all(_halved(line, side * FIRST * POINTS, least) for side in (1.0, -1.0))
+    return all(_halved(line, side * FIRST * POINTS, floor) for side in (1.0, -1.0))
 
 
-def _halved(line: Line, end: float, least: float) -> bool:
-    """Whether a larger step is left after many halvings of a distance that begins half way to ``end``."""
+def _halved(line: Line, end: float, floor: float) -> bool:
+    """Whether a step is left after many halvings of a distance that begins half way to ``end``."""
     start = 0.5 * end
     tiny = TINY * start
     low, after, before, high = line([start, start + tiny, end - tiny, end])
@@ -93,11 +92,11 @@ def _halved(line: Line, end: float, least: float) -> bool:
         else:
             left, low = middle, value
         gaps.append(max(first, second, key=abs))
-        if abs(gaps[-1]) <= least:
+        if abs(gaps[-1]) <= SEEN * floor:
             return False
         row = [abs(gap) for gap in gaps[-ROW:]]
         if len(row) == ROW and 0.0 < max(row) <= STAYS * min(row):
-            return bool(min(row) > least)
+            return bool(min(row) > SEEN * floor)
     return False
 
 

@@ -45,8 +45,6 @@ ROUNDING = 16.0
 CANCELLED = 64.0
 #: Why nothing may be decided of a cost that rounds inside, unless it is looked at from further off.
 STEPPED = ("kink", "noise", "jump", "staircase", "scale")
-#: Steps inside a cost that are smaller than this share of what a mismatch makes at its step do not explain it.
-EXPLAINS = 2.0**-10
 #: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 #: The first step of a later group may be this many times the usual one.
@@ -220,11 +218,7 @@ class Judge:
         doubted = doubted or (outcome.status == "wrong" and len(outcome.tensors) == 1)
         if not doubted or noise.rounded or noise.quantised or noise.steps_only or noise.constant:
             return outcome
-        # Steps move a slope that was measured across them by no more than their size over the distance; and a slope
-        # between two steps that are further apart than that by no more either.
-        first = outcome.probes[0]
-        far = EXPLAINS * abs(first.mismatch) * span(blocks) * first.step if outcome.status == "wrong" else 0.0
-        rounded = self.reference.rounded_along(self.direction(blocks, outcome.seeds[:1]), far)
+        rounded = self.reference.rounded_along(self.direction(blocks, outcome.seeds[:1]))
         if rounded is None:
             return outcome
         across = replace(self, reference=replace(self.reference, noise=rounded), smooth=[])

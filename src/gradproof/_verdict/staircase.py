@@ -7,7 +7,8 @@ two and small beside the cost, passes for noise.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from gradproof._records import Direction, Estimate, Ray
 from gradproof._reference import Reference, residuals
@@ -52,10 +53,16 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
         steps = [step for k in range(LOOKS) if (step := first_step * 2.0**k) < probe.step / 2.0]
         if len(steps) < ROW:
             continue
-        samples = reference.evaluator.lines([Ray(direction, tuple(s for step in steps for s in (step, -step)))])[0]
-        values = residuals(samples, noise.cost)
+        costs, values = _both(reference, direction, steps[-ROW:])
+        last = _slopes(steps[-ROW:], values)
+        if slope > size and steps[-ROW] * size > CLEAR * own and _all_near(last, probe.mismatch * unit, AGREED * size):
+            # Whatever row closer in is clear shares a look with these and cannot contradict them; and a cost that
+            # stood still there, or jumped, would be off here by more.
+            continue
+        closer = _both(reference, direction, steps[:-ROW])
+        costs, values = [*closer[0], *costs], [*closer[1], *values]
         still = sum(
-            samples.costs[2 * k + side] == noise.cost
+            costs[2 * k + side] == noise.cost
             for k, step in enumerate(steps)
             for side in (0, 1)
             if slope * step > FIRST * own
@@ -65,7 +72,7 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
                 return True
             continue
         gaps = [float(values[2 * k] - values[2 * k + 1]) for k in range(len(steps))]
-        seen = [-gap / (2.0 * step) for gap, step in zip(gaps, steps, strict=True)]
+        seen = _slopes(steps, values)
         for first in range(len(steps) - ROW + 1):
             row, jump = seen[first : first + ROW], gaps[first : first + ROW]
             if not all(math.isfinite(value) for value in row):
@@ -80,6 +87,23 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
             if not noise.rounded and max(jump) - min(jump) <= AGREED * max(map(abs, jump)) and abs(row[-1]) > size:
                 return True
     return False
+
+
+def _both(reference: Reference, direction: Direction, steps: Sequence[float]) -> tuple[list[Any], list[float]]:
+    """Costs and residuals at some steps, each on both sides."""
+    signed = tuple(s for step in steps for s in (step, -step))
+    samples = reference.evaluator.lines([Ray(direction, signed)])[0] if signed else None
+    return ([], []) if samples is None else ([*samples.costs], residuals(samples, reference.noise.cost))
+
+
+def _slopes(steps: Sequence[float], values: Sequence[float]) -> list[float]:
+    """The mismatch as each pair of residuals shows it."""
+    pairs = zip(values[::2], values[1::2], steps, strict=True)
+    return [(below - above) / (2.0 * step) for above, below, step in pairs]
+
+
+def _all_near(values: Sequence[float], value: float, far: float) -> bool:
+    return all(abs(one - value) <= far for one in values)
 
 
 def _moves(probe: Estimate) -> bool:
