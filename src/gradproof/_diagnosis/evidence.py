@@ -164,14 +164,20 @@ class Suspect:
     @cached_property
     def clear(self) -> bool:
         """Whether the mismatch stands out of the error bars enough for explanations to be told apart."""
-        if _amply(self.first.mismatch, self.first.bars):
+        if self._amply(self.first.mismatch):
             return True
         return rms(self.mismatch) > CLEAR * rms(self.bars + self.rounded(self.measured) / BARS)
 
     @property
     def moves(self) -> bool:
         """Whether the measured derivative itself stands out of the error bars."""
-        return _amply(self.first.measured, self.first.bars) or rms(self.measured) > CLEAR * rms(self.bars)
+        return self._amply(self.first.measured) or rms(self.measured) > CLEAR * rms(self.bars)
+
+    def _amply(self, values: NDArray[np.float64]) -> bool:
+        """Whether first values stand out of their bars, and would if the others were none, with bars twice as long."""
+        least = rms(values) * math.sqrt(len(values) / PROBES)
+        waits = not self.single and not self.roundoff and FEWEST <= len(values) < PROBES
+        return waits and bool(least > CLEAR * 2.0 * rms(self.first.bars))
 
     @cached_property
     def reach(self) -> float:
@@ -280,12 +286,6 @@ class Suspect:
         """Bars, but never narrower than a millionth of the mismatch: nothing is measured more finely than that."""
         allowed = BARS * seen.bars + self.rounded(seen.measured)
         return np.maximum(allowed, 1e-9 * np.abs(seen.mismatch))
-
-
-def _amply(values: NDArray[np.float64], bars: NDArray[np.float64]) -> bool:
-    """Whether values stand out of their bars, and would if the other projections had none, and bars twice as long."""
-    least = rms(values) * math.sqrt(len(values) / PROBES)
-    return len(values) < PROBES and bool(least > CLEAR * 2.0 * rms(bars))
 
 
 def _hopeless(table: NDArray[np.float64], wanted: NDArray[np.float64], allowed: NDArray[np.float64]) -> bool:

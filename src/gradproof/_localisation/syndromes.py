@@ -55,9 +55,10 @@ def fixed(probes: Probes, known: Sequence[tuple[int, Estimate]] = ()) -> tuple[P
 def _known(probes: Probes, known: Sequence[tuple[int, Estimate]]) -> tuple[Probes, Reading] | None:
     """The clearest of known directions; None where a measurement of the search's own would be far better."""
     fine = [(seed, found) for seed, found in known if found.bar <= COARSER * probes.sight.target]
-    seed, found = max(fine, key=lambda pair: abs(pair[1].mismatch) / pair[1].bar, default=(0, None))
-    seen = None if found is None else probes.seen(found)
-    return None if seen is None or not _clarity(seen) > PLAIN else (replace(probes, fixed=seed), seen)
+    seed, found = max(fine, key=lambda pair: abs(pair[1].mismatch) / (pair[1].bar or 1.0), default=(0, None))
+    if found is None or not abs(found.mismatch) > PLAIN * found.bar > 0.0:
+        return None
+    return replace(probes, fixed=seed), probes.seen(found)
 
 
 def _clarity(seen: Reading) -> float:

@@ -55,9 +55,11 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
             continue
         costs, values = _both(reference, direction, steps[-ROW:])
         last = _slopes(steps[-ROW:], values)
-        if slope > size and steps[-ROW] * size > CLEAR * own and _all_near(last, probe.mismatch * unit, AGREED * size):
-            # Whatever row closer in is clear shares a look with these and cannot contradict them; and a cost that
-            # stood still there, or jumped, would be off here by more.
+        apart = steps[: max(0, len(steps) - 2 * ROW + 1)]  # what rows begin with that share no look with the last one
+        single = all(step * size <= CLEAR * own for step in apart) and slope * AGREED > size
+        if single and steps[-ROW] * size > CLEAR * own and _all_near(last, probe.mismatch * unit, AGREED * size):
+            # Every clear row shares a look with these and cannot contradict them; and a cost that stood still closer
+            # in, or jumped, would be off here by more.
             continue
         closer = _both(reference, direction, steps[:-ROW])
         costs, values = [*closer[0], *costs], [*closer[1], *values]
