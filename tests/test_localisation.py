@@ -1,7 +1,7 @@
 """Planted errors are found where they are, near misses are told apart, and the price is held to."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +223,63 @@ def test_a_kink_leads_to_a_larger_place_and_never_to_a_smaller_one() -> None:
     assert not where.exact
 
 
+def wave(size: int) -> Problem:
+    """A cost of so many numbers whose gradient has elements of all sizes."""
+    rng = np.random.default_rng(2)
+    x, weights = rng.standard_normal((2, size))
+
+    def cost(params: Params) -> Array:
+        total: Array = weights @ np.sin(params["x"])
+        return total
+
+    return Problem("wave", cost, {"x": x}, lambda params: {"x": weights * np.cos(params["x"])})
+
+
+def near(problem: Problem, *elements: int, off: float = 0.01) -> Whereabouts:
+    """The place of elements that are off by a share of the root mean square of the gradient."""
+    right = problem.grads(problem.params)["x"]
+    error = np.zeros(right.shape)
+    error[list(elements)] = off * np.sqrt(np.mean(right**2))
+    return places.located(problem, "x", error, 0)
+
+
+@pytest.mark.parametrize("element", [0, 4_711, 29_999])
+def test_a_small_error_among_many_elements_is_placed_for_two_dozen_evaluations(element: int) -> None:
+    # One over the bar beside the mismatch is far less than the number of elements: one look leaves hundreds of them.
+    where = near(wave(30_000), element)
+    assert np.flatnonzero(where.mask).tolist() == [element]
+    assert where.exact
+    assert where.evaluations <= 28
+
+
+@pytest.mark.parametrize("elements", [(4_711, 4_712), (4_711, 4_750), (17, 29_000), (100, 101, 102)])
+def test_several_small_errors_are_not_taken_for_one_between_them(elements: tuple[int, ...]) -> None:
+    where = near(wave(30_000), *elements)
+    assert where.mask[list(elements)].all()
+    assert where.mask.sum() == len(elements) or not where.exact
+
+
+def test_what_is_known_of_the_tensor_begins_the_search() -> None:
+    problem = wave(3_000)
+    right = problem.grads(problem.params)["x"]
+    error = np.zeros(right.shape)
+    error[1_234] = 0.1
+    place = point(problem, lambda params: {"x": problem.grads(params)["x"] + error}, 0)
+    scale, claim = default_scales([c.stats for c in place.claimed])[0], place.claimed[0].stats.claim
+    rays = [Direction((seed,), (Part(0, scale),)) for seed in (3, 4, 5)]
+    fine = place.reference.measure(rays, 2e-9 * scale * claim)
+    rough = [replace(estimate, bar=1e-6 * scale * claim) for estimate in fine]
+    found = [
+        find(place.reference, 0, scale, claim, 0, known=list(zip(rays[: len(known)], known, strict=True)))
+        for known in (fine, [], rough)
+    ]
+    assert [where.text for where in found] == ["x[1234]"] * 3
+    assert all(where.exact for where in found)
+    known, alone, blunt = (where.evaluations for where in found)
+    assert known <= alone - 4
+    assert blunt == alone
+
+
 @dataclass(frozen=True)
 class Plane:
     """A cost of complex numbers and its gradient, by torch's convention."""
@@ -279,6 +336,8 @@ def test_regions_draw_what_they_say() -> None:
         np.testing.assert_allclose(drawn(Region((box,), pattern)), full * (inside & kept), atol=1e-14)
         np.testing.assert_allclose(drawn(Region((box,), pattern, outside=True)), full * ~(inside & kept), atol=1e-14)
     np.testing.assert_allclose(drawn(Region((box,), ramp=0)), full * inside * (i + 1) / 16, atol=1e-14)
+    rising = drawn(Region((box,), ramp=0, rise=(2, 5)))
+    np.testing.assert_allclose(rising, full * inside * (i - 1) / 5, atol=1e-14)
     np.testing.assert_allclose(drawn(Region((box,)), Weighting.UNIT), 1.0 * inside, atol=1e-14)
     two = Region((((0, 1, 1), (0, 16, 1)), ((5, 7, 1), (0, 2, 1))))
     np.testing.assert_allclose(drawn(two), full * ((i == 0) | ((i >= 5) & (i < 7) & (j < 2))), atol=1e-14)

@@ -12,7 +12,7 @@ from gradproof._diagnosis import diagnose as diagnosing
 from gradproof._diagnosis.case import Case, Explanation
 from gradproof._diagnosis.clusters import Fitted, clusters
 from gradproof._diagnosis.diagnose import choose
-from gradproof._diagnosis.evidence import solve
+from gradproof._diagnosis.evidence import PROBES, solve
 from gradproof._diagnosis.layers import key_of
 from gradproof._diagnosis.numbers import nice
 
@@ -101,6 +101,106 @@ def test_only_the_right_gradient_leaves_nothing(monkeypatch: pytest.MonkeyPatch,
     assert fit.coefficients[0] == pytest.approx(1 / 1.5, rel=1e-8)
     assert found.fit([found.theta]) is None
     assert found.fit([np.full_like(right, np.inf)]) is None
+
+
+def spoilt(size: int, change: Any) -> tuple[Any, Any, Any]:
+    """A cost of so many numbers, these, and a gradient that is changed."""
+    rng = np.random.default_rng(2)
+    x, weights = rng.standard_normal((2, size))
+    return (
+        lambda p: float(weights @ np.sin(p["x"])), {"x": x},
+        lambda p: {"x": change(weights * np.cos(p["x"]))},
+    )  # fmt: skip
+
+
+def off(element: int, factor: float) -> Any:
+    def change(g: Any) -> Any:
+        g = g.copy()
+        g[element] *= factor
+        return g
+
+    return change
+
+
+def test_what_the_verdict_measured_comes_first_and_the_rest_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Any] = []
+
+    def look(case: Case) -> Sequence[Explanation]:
+        seen.extend(case.suspects.values())
+        (one,) = seen
+        before = one.source.spent
+        assert 2 <= len(one.first.directions) < PROBES
+        assert one.clear
+        assert one.moves
+        assert not one.leaves_nothing(2.0 * one.claim)
+        assert one.fit([one.theta]) is None
+        assert one.source.spent == before
+        assert len(one.directions) == len(one.bars) == PROBES
+        assert 4 * (PROBES - len(one.first.directions)) <= one.source.spent - before
+        assert one.directions[: len(one.first.directions)] == one.first.directions
+        return []
+
+    monkeypatch.setattr(diagnosing, "STAGES", ((look,),))
+    assert gp.check(*spoilt(400, off(7, 1.5))).verdict == "wrong"
+    assert seen
+
+
+def test_a_claim_of_fewer_digits_is_measured_throughout_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def look(case: Case) -> Sequence[Explanation]:
+        seen.extend(case.suspects.values())
+        return []
+
+    monkeypatch.setattr(diagnosing, "STAGES", ((look,),))
+    gp.check(*spoilt(400, lambda g: (1.5 * g).astype(np.float32)))
+    assert len(seen[0].first.directions) == PROBES
+
+
+@pytest.mark.parametrize("factor", [1.001, 1.5, 30.0])
+def test_the_mismatch_lies_within_reach(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+    for element in (3, 77, 205):
+        seen: list[Any] = []
+
+        def look(case: Case, seen: list[Any] = seen) -> Sequence[Explanation]:
+            seen.extend(case.suspects.values())
+            return []
+
+        monkeypatch.setattr(diagnosing, "STAGES", ((look,),))
+        gp.check(*spoilt(400, off(element, factor)), seed=element)
+        for one in seen:
+            true = abs(one.claim[element]) * abs(1.0 - 1.0 / factor)
+            assert true <= one.close_reach <= 100.0 * true
+            assert true <= one.reach < np.inf
+            change = np.zeros(one.claim.shape)
+            change[element] = 0.99 * one.reach
+            assert not one.beyond(change)
+            assert one.beyond(2.0 * change)
+            assert not one.beyond(2.0 * change, change)
+            assert one.beyond(2.0 * change + 2.0 * np.roll(change, 1), change)
+
+
+def test_rows_are_not_measured_one_by_one_where_no_order_can_be_what_is_wrong() -> None:
+    rng = np.random.default_rng(0)
+    W, X = rng.normal(size=(30, 20)), rng.normal(size=(20, 7))
+
+    def grads(p: Any, order: Any, factor: float) -> Any:
+        T = np.tanh(p["W"] @ X)
+        d = (2.0 * T * (1.0 - T * T)) @ X.T
+        d[3, 4] *= factor
+        return {"W": d[order]}
+
+    def checked(order: Any, factor: float) -> gp.Report:
+        return gp.check(lambda p: float(np.sum(np.tanh(p["W"] @ X) ** 2)), {"W": W}, lambda p: grads(p, order, factor))
+
+    one = checked(slice(None), 1.1)
+    assert [(f.cause, f.where.text) for f in one.findings] == [("region", "W[3, 4]")]
+    assert one.evaluations < 200
+    order = [*range(28), 29, 28]
+    traded = checked(order, 1.0)
+    assert [(f.cause, f.detail[:4]) for f in traded.findings] == [("permuted", "rows")]
 
 
 @pytest.mark.parametrize(

@@ -416,3 +416,38 @@ def test_a_small_gradient_that_is_no_rounding_is_held_to_the_laws(size: float) -
     report = gp.check_function(Squared.apply, x)
     assert report.verdict == "wrong"
     assert "cotangent" in {f.cause for f in report.findings}, str(report)
+
+
+# --- what it takes
+
+
+def test_the_laws_call_each_pass_no_more_often_than_they_need() -> None:
+    passes = {"forward": 0, "backward": 0}
+
+    def forward(x: Any) -> Any:
+        passes["forward"] += 1
+        return torch.tanh(x)
+
+    def backward(ctx: Any, saved: Any, v: Any) -> Any:
+        passes["backward"] += 1
+        return v * slope(saved[0])
+
+    report = gp.check_function(function(forward, backward), normal(40).requires_grad_())
+    assert report.verdict == "correct"
+    beside = passes["forward"] - report.evaluations
+    assert beside <= 5
+    # Identical calls, linearity, layouts of cotangents and inputs, two passes through one graph, form, and the claims.
+    assert passes["backward"] <= 20
+
+
+def test_one_wrong_element_among_many_is_placed_with_few_evaluations() -> None:
+    x = normal(20_000)
+
+    def backward(ctx: Any, saved: Any, v: Any) -> Any:
+        d = v * slope(saved[0])
+        d[1_234] *= 1.1
+        return d
+
+    report = gp.check_function(tanh(backward), x.requires_grad_())
+    assert [(f.cause, f.where.text) for f in report.findings] == [("region", "inputs[0][1234]")]
+    assert report.evaluations <= 140

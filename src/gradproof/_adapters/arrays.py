@@ -400,10 +400,18 @@ class ArrayProblem:
         found = self._drawn.get(key)
         if found is None or len(found) < stop - block:
             self._kept_drawn += stop - block - (0 if found is None else len(found))
-            found = self._drawn[key] = normals(seeds, block, stop)
+            found = self._drawn[key] = self._summed(seeds, block, stop)
             while self._kept_drawn > KEPT and len(self._drawn) > 1:
                 self._kept_drawn -= len(self._drawn.popitem(last=False)[1])
         return found
+
+    def _summed(self, seeds: tuple[int, ...], block: int, stop: int) -> NDArray[np.float64]:
+        """What ``normals`` gives, of numbers that are kept where they are for several seeds."""
+        known = [self._drawn.get(((seed,), block)) for seed in seeds] if len(seeds) > 1 else [None]
+        if any(one is None or len(one) < stop - block for one in known):
+            return normals(seeds, block, stop)
+        total = sum(one[: stop - block] for one in known if one is not None)
+        return np.asarray(total / np.sqrt(len(seeds)))
 
     def _pieces(self, parts: tuple[Part, ...]) -> "tuple[_Piece, ...]":
         """Where directions with these parts move, and their weights there; kept, as seeds change more often.

@@ -328,19 +328,19 @@ class ArrayPass:
     def gradients(self, asked: Asked) -> Answer:
         """A call of the function and one of its backward pass."""
         values = self._values(asked)
-        return self._backward(asked, values, self._forward(values))
+        return self._backward(asked, values, self._forward(values, watched=asked.watched))
 
     def twice(self, asked: Asked) -> tuple[Answer, Answer]:
         """One call of the function and two of its backward pass."""
         values = self._values(asked)
-        forward = self._forward(values)
+        forward = self._forward(values, watched=asked.watched)
         return self._backward(asked, values, forward), self._backward(asked, values, forward)
 
     def interleaved(self, asked: Asked, other: Asked) -> Answer:
         """The backward pass, called after it was called for other inputs."""
         mine, theirs = self._values(asked), self._values(other)
-        forward = self._forward(mine)
-        self._backward(other, theirs, self._forward(theirs))
+        forward = self._forward(mine, watched=asked.watched)
+        self._backward(other, theirs, self._forward(theirs, watched=other.watched))
         return self._backward(asked, mine, forward)
 
     def returned(self, asked: Asked) -> Sequence[Returned]:
@@ -365,11 +365,13 @@ class ArrayPass:
             found.append(laid(array, asked.inputs[1]) if asked.inputs is not None and odd else array)
         return found
 
-    def _forward(self, values: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[str]]:
+    def _forward(
+        self, values: Sequence[NDArray[Any]], *, watched: bool
+    ) -> tuple[list[NDArray[Any]], list[str]]:  # fmt: skip
         self.random.restore()
-        before = [value.copy() for value in values]
+        before = [value.copy() for value in values] if watched else []
         outputs = [np.array(y) for y in self.subject.returned(values)]
-        names = zip(self.inputs, values, before, strict=True)
+        names = zip(self.inputs, values, before, strict=watched)
         return outputs, [s.name for s, value, kept in names if not np.array_equal(value, kept, equal_nan=True)]
 
     def _backward(
@@ -381,17 +383,20 @@ class ArrayPass:
             array = None if u is None else np.array(u).astype(slot.format)
             fits = asked.layout is not None and asked.layout.fits(slot.shape, complex_numbers=False)
             given.append(laid(array, asked.layout) if array is not None and asked.layout and fits else array)
-        kept = [value.copy() for value in values], [None if u is None else u.copy() for u in given]
+        copied = [*values, *(u for u in given if u is not None)] if asked.watched else []
+        kept = [value.copy() for value in copied]
         found = self.subject.pulled(values, given)
         self.random.restore()
+        many = len(self.outputs) > 1
+        names = [slot.name for slot in self.inputs]
+        names += [
+            f"the cotangent of {slot.name}" if many else "the cotangent"
+            for slot, u in zip(self.outputs, given, strict=True) if u is not None
+        ]  # fmt: skip
         written = [
-            s.name for s, value, old in zip(self.inputs, values, kept[0], strict=True)
+            name for name, value, old in zip(names, copied, kept, strict=asked.watched)
             if not np.array_equal(value, old, equal_nan=True)
         ]  # fmt: skip
-        many = len(self.outputs) > 1
-        for slot, u, old in zip(self.outputs, given, kept[1], strict=True):
-            if u is not None and old is not None and not np.array_equal(u, old, equal_nan=True):
-                written.append(f"the cotangent of {slot.name}" if many else "the cotangent")
         changed = [*((name, "forward") for name in forward[1]), *((name, "backward") for name in written)]
         gradients = tuple(
             None if asked.needed is not None and i not in asked.needed else _fitted(g, slot)

@@ -92,6 +92,7 @@ class Asked:
         inputs: how inputs lie in memory, if not in the user's way: their numbers and the layout.
         needed: the inputs that a gradient is asked for; None for all.
         values: other numbers for the inputs.
+        watched: whether ``Answer.changed`` is wanted, which takes copies of everything that must stay as it is.
     """
 
     cotangents: Cotangents
@@ -99,6 +100,7 @@ class Asked:
     inputs: tuple[tuple[int, ...], Layout] | None = None
     needed: tuple[int, ...] | None = None
     values: tuple[NDArray[Any], ...] | None = None
+    watched: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Answer:
             not asked for.
         outputs: what the forward pass returned.
         changed: the things that were changed in place, by name, each with "forward" or "backward" for the pass that
-            did it, or "saved" for what the forward pass has saved and the backward pass changed.
+            did it, or "saved" for what the forward pass has saved and the backward pass changed; where it was asked.
     """
 
     gradients: tuple[NDArray[Any] | None, ...]

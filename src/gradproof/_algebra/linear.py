@@ -33,6 +33,7 @@ def linear(trial: Trial) -> Iterator[Finding]:
             )  # fmt: skip
             return
         passes[name] = found
+    trial.kept["second"] = passes["second"]
     double, zero, other, total = (passes[name].gradients for name in ("double", "zero", "second", "both"))
     not_finite = {i for i, g in enumerate(plain) if g is None or not np.all(np.isfinite(g))}
     twice = [None if g is None else 2.0 * g for g in plain]

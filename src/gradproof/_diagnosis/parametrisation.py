@@ -21,7 +21,6 @@ VARIABLES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "its square": lambda x: 0.5 / x,
     "its square root": lambda x: 2.0 * np.sqrt(x),
     "its exponential": lambda x: np.exp(-x),
-    "the value whose logarithm it is": lambda x: np.exp(-x),
     "log base 2 of it": lambda x: x * np.log(2.0),
     "log base 10 of it": lambda x: x * np.log(10.0),
 }
@@ -33,14 +32,17 @@ def explain(case: Case) -> Sequence[Explanation]:
     for s in case.open:
         if s.tensor.complex or not s.clear:
             continue
+        claim, theta = s.sample(s.claim), s.sample(s.theta)
         for words, derivative in VARIABLES.items():
             with np.errstate(all="ignore"):
+                if s.beyond(claim - claim / derivative(theta)):
+                    continue
                 inner = derivative(s.theta)
                 repaired = s.claim / inner
-            if not (np.all(np.isfinite(inner)) and np.all(np.isfinite(repaired))):
+            if not s.leaves_nothing(repaired) or not np.all(np.isfinite(inner)):
                 continue
             constant = s.tensor.size == 1 or np.ptp(inner) <= 1e-6 * np.max(np.abs(inner), initial=0.0)
-            if not constant and s.leaves_nothing(repaired):
+            if not constant:
                 found.append(
                     Explanation(
                         "parametrisation", (s.index,),

@@ -1,5 +1,6 @@
 """``permuted``: the right numbers at the wrong places: reversed, rolled, flipped, rows in another order."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
@@ -36,21 +37,32 @@ def swaps(case: Case) -> Sequence[Explanation]:
 def _explained(s: Suspect, turns: Iterable[tuple[str, Turn]]) -> Explanation | None:
     if s.tensor.size < 3 or not s.clear:
         return None
+    claim, theta, places = s.claim.reshape(-1), s.theta.reshape(-1), np.arange(s.claim.size).reshape(s.claim.shape)
+    few = s.sample(places)
     for words, turn in turns:
+        come = s.sample(turn(places))
+        if s.beyond(claim[few] - claim[come], theta[few] - theta[come]):
+            continue
         moved = turn(s.claim)
-        if np.array_equal(moved, s.claim):
+        if _same(moved, s.claim):
             continue
         repaired: NDArray[Any] | None = moved if s.leaves_nothing(moved) else None
-        if repaired is None and not np.array_equal(turn(s.theta), s.theta):
-            fit = s.fit([s.theta - turn(s.theta)], known=moved)
+        if repaired is None and not _same(turned := turn(s.theta), s.theta):
+            decay = s.theta - turned
+            fit = s.fit([decay], known=moved)
             if fit is not None and not fit.thin:
-                repaired = moved + fit.coefficients[0] * (s.theta - turn(s.theta))
+                repaired = moved + fit.coefficients[0] * decay
         if repaired is not None:
             return Explanation(
                 "permuted", (s.index,), f"The gradient of {s.name} has its elements at the wrong places: {words}.",
                 f"Put the elements of the gradient of {s.name} back in order.", {s.index: repaired}, words, 1.2,
             )  # fmt: skip
     return None
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays of one shape are the same; those that are not differ in the first element, as a rule."""
+    return bool(one.flat[0] == other.flat[0]) and np.array_equal(one, other)
 
 
 def reorderings(shape: tuple[int, ...]) -> Iterator[tuple[str, Turn]]:
@@ -94,11 +106,24 @@ def _swaps(s: Suspect, truth: NDArray[Any] | None) -> Iterator[tuple[str, Turn]]
         return
     for axis, count in enumerate(shape):
         order = None
-        if 1 < count <= ROWS:
-            order = _order(s, axis, count) if truth is None else _order_in(truth, s.claim, axis)
+        if 1 < count <= ROWS and truth is None:
+            order = _order(s, axis, count) if _may_trade(s, axis) else None
+        elif 1 < count <= ROWS and truth is not None:
+            order = _order_in(truth, s.claim, axis)
         if order is not None:
             what = ("rows", "columns")[axis] if len(shape) == 2 else "elements" if len(shape) == 1 else f"axis {axis}"
             yield f"{what} in the order {_shown(order)}", partial(np.take, indices=order, axis=axis)
+
+
+def _may_trade(s: Suspect, axis: int) -> bool:
+    """Whether two slices that are not the same are so close that trading them changes no more than is off."""
+    slices = np.moveaxis(s.claim, axis, 0).reshape(s.claim.shape[axis], -1)
+    products = slices @ slices.T
+    squares = np.diag(products)
+    apart = squares[:, None] + squares - 2.0 * products
+    least = float(np.min(apart, where=apart > 0.0, initial=math.inf))  # at least two slices take another's place
+    change = math.sqrt(2.0 * least)
+    return not (math.isfinite(s.reach) and (change > s.reach or change > s.close_reach))
 
 
 def _order_in(truth: NDArray[Any], claim: NDArray[Any], axis: int) -> list[int] | None:

@@ -55,15 +55,18 @@ def _size(s: Suspect) -> float:
 
 def _stored_as(s: Suspect, kind: str) -> bool:
     """Whether every number of a claim fits a format, and the mismatch is no more than rounding to it."""
-    if s.tensor.complex or s.tensor.size < 2 or len(np.unique(s.claim)) < 2 or not np.any(s.claim):
+    if s.tensor.complex or s.tensor.size < 2 or not _fits(s.claim, kind):
         return False
-    if _size(s) > 2.0 * FORMATS[kind]:
-        return False
+    return bool(np.any(s.claim != s.claim.flat[0])) and _size(s) <= 2.0 * FORMATS[kind]
+
+
+def _fits(claim: NDArray[Any], kind: str) -> bool:
+    """Whether every number fits a format."""
     with np.errstate(over="ignore"):
         if kind == "bfloat16":
-            bits: NDArray[Any] = s.claim.astype(np.float32).view(np.uint32)
-            return bool(np.array_equal(s.claim.astype(np.float32), s.claim) and not np.any(bits & 0xFFFF))
-        return bool(np.array_equal(s.claim.astype(kind).astype(np.float64), s.claim))
+            bits: NDArray[Any] = claim.astype(np.float32).view(np.uint32)
+            return bool(np.array_equal(claim.astype(np.float32), claim) and not np.any(bits & 0xFFFF))
+        return bool(np.array_equal(claim.astype(kind).astype(np.float64), claim))
 
 
 def _rough(case: Case, suspects: Sequence[Suspect]) -> list[int]:

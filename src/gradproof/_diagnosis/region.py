@@ -109,8 +109,8 @@ def _explanation(case: Case, s: Suspect, where: Whereabouts) -> Explanation:
             "region", (s.index,), message, f"{look}: it is never computed there.", _mended(case, s), "zero",
             4.0, places={s.index: where},
         )  # fmt: skip
-    fit = s.fit([inside], known=outside)
-    if fit is not None and fit.coefficients[0] and where.mask.sum() > 1:
+    fit = s.fit([inside], known=outside) if where.mask.sum() > 1 else None  # one element is a multiple of any other
+    if fit is not None and fit.coefficients[0]:
         ratio = 1.0 / fit.coefficients[0]
         error = fit.errors[0] * ratio**2
         known = case.nice(ratio, error)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from gradproof._algebra.backward import Asked, Cotangents, Repair
+from gradproof._algebra.backward import Answer, Asked, Cotangents, Repair
 from gradproof._algebra.comparing import attempt, listed
 from gradproof._functions.merging import with_findings
 from gradproof._functions.subject import Subject
@@ -18,7 +19,9 @@ Again = Callable[[Cotangents, Repair | None], Report]
 PARALLEL = 1e-6
 
 
-def explained(subject: Subject, report: Report, measured: Sequence[str], again: Again) -> Report:
+def explained(
+    subject: Subject, report: Report, measured: Sequence[str], again: Again, answers: Sequence[Answer] = ()
+) -> Report:  # fmt: skip
     """The report with causes that are proven by a look through other cotangents.
 
     Args:
@@ -26,6 +29,7 @@ def explained(subject: Subject, report: Report, measured: Sequence[str], again: 
         report: what is known of it.
         measured: the inputs whose gradient was measured to be wrong.
         again: asks for other reports.
+        answers: what the two sets of random cotangents gave, if they were asked.
     """
     report = _affine(subject, report, again)
     proven = {n for f in report.findings if f.repaired is not None for n in f.tensors}
@@ -33,7 +37,7 @@ def explained(subject: Subject, report: Report, measured: Sequence[str], again: 
     wrong = [n for n in measured if n not in proven | named]
     if not wrong:
         return report
-    for search in (_collapsed, _conjugated):
+    for search in (partial(_collapsed, answers), _conjugated):
         finding = search(subject, report, wrong, again)
         if finding is not None:
             weaker = {f.cause for f in report.findings if f.repaired is None and f.cause in ("region", "upstream")}
@@ -62,18 +66,22 @@ def _left(mended: Report | Exception, names: tuple[str, ...] | list[str]) -> flo
     return max(t.difference.high for t in found) if right else None
 
 
-def _collapsed(subject: Subject, report: Report, wrong: list[str], again: Again) -> Finding | None:
+def _collapsed(
+    answers: Sequence[Answer], subject: Subject, report: Report, wrong: list[str], again: Again
+) -> Finding | None:  # fmt: skip
     """Whether gradients for different cotangents are multiples of one another, and right for one of ones."""
     backward = subject.backward()
     if sum(slot.size for slot in backward.outputs) < 2:
         return None
-    pair = [attempt(backward.gradients, Asked(subject.cotangents(number))) for number in (0, 1)]
+    pair = answers or [attempt(backward.gradients, Asked(subject.cotangents(number))) for number in (0, 1)]
     if any(isinstance(part, Exception) for part in pair):
         return None
     names = [slot.name for slot in backward.inputs]
     parallel = []
     for i, slot in enumerate(backward.inputs):
         a, b = (part.gradients[i] for part in pair)
+        if a is None or b is None:
+            continue
         size = float(np.linalg.norm(a) * np.linalg.norm(b))
         if slot.name in wrong and size and abs(np.vdot(a, b)) >= (1.0 - PARALLEL) * size:
             parallel.append(slot.name)

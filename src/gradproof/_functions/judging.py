@@ -60,8 +60,8 @@ def _further(
     subject: Subject, asked_first: tuple[Cotangents, Any], chosen: Chosen, settings: Settings, report: Report
 ) -> Report:  # fmt: skip
     """The report with what the laws and each output alone say, given the first cotangents and what they gave."""
-    everything, first = asked_first
-    tested = _laws(subject, first, report, settings) if settings.options.method == "auto" else Tried(())
+    everything = asked_first[0]
+    tested = _laws(subject, asked_first, report, settings) if settings.options.method == "auto" else Tried(())
     failing = any(f.severity == "error" and f.detail == "undefined cotangent" for f in tested.findings)
     if not failing:
         report = _each_alone(subject, everything, chosen, settings, report)
@@ -70,7 +70,11 @@ def _further(
         report, findings = _lawful(report, tested.findings)
         report = with_findings(report, findings, tested.notes)
         report = explained(
-            subject, report, measured, lambda u, repair: asked(subject, u, chosen, _quick(settings), repair)
+            subject,
+            report,
+            measured,
+            lambda u, repair: asked(subject, u, chosen, _quick(settings), repair),
+            tested.answers,
         )
     return report
 
@@ -169,8 +173,8 @@ def _lawful(report: Report, findings: Sequence[Finding]) -> tuple[Report, list[F
     return replace(report, findings=kept), new
 
 
-def _laws(subject: Subject, first: Any, report: Report, settings: Settings) -> Tried:
-    """What the laws say, given the first answer; nothing where the budget does not reach for them."""
+def _laws(subject: Subject, asked_first: tuple[Cotangents, Any], report: Report, settings: Settings) -> Tried:
+    """What the laws say, given the first cotangents and answer; nothing where the budget does not reach for them."""
     try:
         settings.meter.afford(LAWS)
     except BudgetExhaustedError:
@@ -179,8 +183,9 @@ def _laws(subject: Subject, first: Any, report: Report, settings: Settings) -> T
     tolerance = {slot.name: settings.options.tolerance_of(slot.name, slot.format) for slot in backward.inputs}
     right = [name for name, found in report.tensors.items() if found.verdict is Verdict.CORRECT]
     with np.errstate(all="ignore"):
+        everything, first = asked_first
         given = first if isinstance(first, Answer) else None
-        return tried(backward, (subject.cotangents(), subject.cotangents(1)), tolerance, right, given)
+        return tried(backward, (everything, subject.cotangents(1)), tolerance, right, given)
 
 
 @dataclass(frozen=True)

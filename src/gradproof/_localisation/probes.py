@@ -88,13 +88,14 @@ class Probes:
         tensor: the tensor's place in the problem.
         scale: step scale.
         claim: norm of its claimed gradient.
-        seed: of the fixed direction.
+        seed: of the directions.
         limit: evaluations that the search may use.
         began: evaluations of the check when the search began.
         sight: how finely to look.
         bins: (label, root mean square) of its magnitude bins, each of which moves on its own scale.
         steps: where the ladders of regions and of elements should start.
         prices: what a probe of either kind took last, in evaluations.
+        fixed: seed of the fixed direction, where it is another one.
     """
 
     reference: Reference
@@ -108,6 +109,7 @@ class Probes:
     bins: tuple[tuple[int, float], ...]
     steps: dict[str, float | None] = field(default_factory=dict)
     prices: dict[str, float] = field(default_factory=dict)
+    fixed: int | None = None
 
     @property
     def record(self) -> Tensor:
@@ -145,10 +147,16 @@ class Probes:
 
     def regions(self, regions: Sequence[Region], another: int = 0) -> list[Reading]:
         """The mismatch on regions along the fixed direction, or along another one."""
-        directions = [Direction((self.seed + another,), self._parts(region)) for region in regions]
+        seed = self.seed + another if another or self.fixed is None else self.fixed
+        directions = [Direction((seed,), self._parts(region)) for region in regions]
         found = self._measure("regions", directions, self.sight.target)
         sharp = self.sharp(self.sight.total)
         return [Reading(e.mismatch, e.bar, sharp, self._floor(1.0)) for e in found]
+
+    def seen(self, found: Estimate) -> Reading:
+        """What was measured of the whole tensor along a direction, as a reading; the ladders start where it ended."""
+        self.steps["regions"] = next_step(found)
+        return Reading(found.mismatch, found.bar, self.sharp(self.sight.total), self._floor(1.0))
 
     def sharp(self, total: float) -> float:
         """The largest bar at which a region may be called clean."""

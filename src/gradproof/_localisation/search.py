@@ -18,7 +18,7 @@ from gradproof._localisation.probes import AIM, LimitReachedError, Probes, Readi
 from gradproof._localisation.samples import Sampled, all_wrong, share, spread
 from gradproof._localisation.syndromes import fixed, indices
 from gradproof._localisation.wording import described
-from gradproof._records import Box, Pattern, Region
+from gradproof._records import Box, Direction, Estimate, Pattern, Region
 from gradproof._reference import Reference
 
 #: Tensors of up to this many elements are measured one by one.
@@ -72,7 +72,10 @@ class Trail:
     boxes: list[Box]
 
 
-def find(reference: Reference, tensor: int, scale: float, claim: float, seed: int, limit: int = 1000) -> Whereabouts:
+def find(
+    reference: Reference, tensor: int, scale: float, claim: float, seed: int, limit: int = 1000,
+    known: Sequence[tuple[Direction, Estimate]] = (),
+) -> Whereabouts:  # fmt: skip
     """Finds the wrong elements of a tensor that was proven wrong.
 
     Args:
@@ -82,6 +85,7 @@ def find(reference: Reference, tensor: int, scale: float, claim: float, seed: in
         claim: norm of its claimed gradient.
         seed: of the directions.
         limit: evaluations to use at most.
+        known: directions through this tensor alone, moved as a whole by its scale, with what was measured along them.
     """
     bins = reference.evaluator.problem.stats(tensor).bins
     sizes = tuple((label, (rms if len(bins) > 1 else 0.0) or scale) for label, rms, count in bins if count)
@@ -91,14 +95,14 @@ def find(reference: Reference, tensor: int, scale: float, claim: float, seed: in
     )
     trail = Trail(Sampled(), [probes.whole])
     try:
-        return _every_element(probes, trail) if probes.size <= FEW else _searched(probes, trail)
+        return _every_element(probes, trail) if probes.size <= FEW else _searched(probes, trail, known)
     except LimitReachedError:
         return _scattered(probes, trail)
 
 
-def _searched(probes: Probes, trail: Trail) -> Whereabouts:
+def _searched(probes: Probes, trail: Trail, known: Sequence[tuple[Direction, Estimate]]) -> Whereabouts:
     """One line, then a hull, then patterns in it, then lines and elements, else scattered."""
-    start = fixed(probes)
+    start = fixed(probes, [(d.seeds[0], found) for d, found in known if len(d.seeds) == 1])
     if start is None:
         return _unknown(probes, trail)
     probes, whole = start

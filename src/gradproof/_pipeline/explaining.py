@@ -127,7 +127,8 @@ def _case(
         place = places[i]
         scale = default_scales([c.stats for c in place.claimed])[i]
         size = place.claimed[i].stats.claim or abs(outcomes[i].reference) or 1.0
-        return find(place.reference, i, scale, size, EVIDENCE_SEEDS + 1 + work.options.seed * 10_007 + i)
+        known = known_probes(outcomes[i], i, place.claimed[i].stats, scale)
+        return find(place.reference, i, scale, size, EVIDENCE_SEEDS + 1 + work.options.seed * 10_007 + i, known=known)
 
     verdicts = {i: str(t.verdict) for i, t in enumerate(found.tensors)}
     places_of = {t.name: i for i, t in enumerate(work.session.tensors)}

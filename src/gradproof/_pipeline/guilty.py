@@ -127,7 +127,8 @@ def _case(course: "Course", stand: "Stand", found: Found, guilty: Sequence[int])
         place = course.stands[i]
         size = place.claimed[i].stats.claim or abs(course.outcomes[i].reference) or 1.0
         seed = EVIDENCE_SEEDS + 1 + course.options.seed * 10_007 + i
-        return find(place.reference, i, place.scales[i], size, seed)
+        known = known_probes(course.outcomes[i], i, place.claimed[i].stats, place.scales[i])
+        return find(place.reference, i, place.scales[i], size, seed, known=known)
 
     verdicts = {i: str(t.verdict) for i, t in enumerate(found.tensors)}
     lab = Still(course.session.whole.examples, dict(course.session.whole.options), random=course.session.frozen)

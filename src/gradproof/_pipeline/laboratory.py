@@ -159,11 +159,13 @@ class Bench:
         for i, array in (theta or {}).items():
             t = session.tensors[i]
             point[t.offset : t.offset + t.size] = coordinates(array, t)
+        # The cost has been called right there by then, unless the gradient comes with it or is asked in other formats.
+        again = native or session.call.grads is True
         try:
-            self.work.meter.afford(2)
+            self.work.meter.afford(1 + again)
             with np.errstate(all="ignore"):
                 cost = float(session.at_point(point))
-                claims = session.claims(point, native=native)
+                claims = session.claims(point, native=native, after_cost=not again)
         except BudgetExhaustedError:
             raise
         except Exception as error:  # the user's functions need not work elsewhere
@@ -174,7 +176,7 @@ class Bench:
             )
             self.work.notes.append(f"An experiment with {what} was left out: {type(error).__name__} there.")
             return None
-        self.work.meter.spend(2)
+        self.work.meter.spend(1 + again)
         return There(self.work, session, point, cost, claims)
 
     def term(self, name: str) -> There | None:

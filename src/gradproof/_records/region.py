@@ -37,12 +37,14 @@ class Region:
         pattern: and in this.
         outside: take everything else instead.
         ramp: axis along which element i of n is weighed by (i + 1) / n; -1 for none.
+        rise: (first, n) of the elements that the ramp rises over, counted from the first; all of the axis where None.
     """
 
     boxes: tuple[Box, ...]
     pattern: Pattern = Pattern.FULL
     outside: bool = False
     ramp: int = -1
+    rise: tuple[int, int] | None = None
 
     def mask(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """The elements as a boolean array of the tensor's shape."""
@@ -57,8 +59,8 @@ class Region:
         """What each element is multiplied by, 0 outside of the region."""
         found = self.mask(shape).astype(np.float64)
         if self.ramp >= 0:
-            length = shape[self.ramp]
-            ramp = np.arange(1, length + 1) / length
+            first, length = self.rise or (0, shape[self.ramp])
+            ramp = np.arange(1 - first, shape[self.ramp] - first + 1) / length
             found *= ramp.reshape([-1 if axis == self.ramp else 1 for axis in range(len(shape))])
         return found
 

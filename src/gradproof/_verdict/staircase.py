@@ -7,7 +7,8 @@ two and small beside the cost, passes for noise.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from gradproof._records import Direction, Estimate, Ray
 from gradproof._reference import Reference, residuals
@@ -28,6 +29,9 @@ MOVES = 2.0**-46
 NOISY = 4.0
 #: The close looks agree within this share of a mismatch, or contradict it by more than that.
 AGREED, CONTRADICTED = 0.1, 0.25
+#: A measured slope of so many error bars, and of this share of what was claimed, is that of a cost that moves. Where
+#: it stands still, the rounding of claimed . displacement is left of the claim: far less than that.
+MOVING, SHARE = 4.0, 1e-3
 #: Where the far look goes, relative to the parameters, and the share of the step how much further a neighbour is.
 FAR, NEIGHBOUR = (1e-3, 1e-2, 0.05, 0.2, 0.7, 2.0), 2.0**-6
 
@@ -49,10 +53,18 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
         steps = [step for k in range(LOOKS) if (step := first_step * 2.0**k) < probe.step / 2.0]
         if len(steps) < ROW:
             continue
-        samples = reference.evaluator.lines([Ray(direction, tuple(s for step in steps for s in (step, -step)))])[0]
-        values = residuals(samples, noise.cost)
+        costs, values = _both(reference, direction, steps[-ROW:])
+        last = _slopes(steps[-ROW:], values)
+        apart = steps[: max(0, len(steps) - 2 * ROW + 1)]  # what rows begin with that share no look with the last one
+        single = all(step * size <= CLEAR * own for step in apart) and slope * AGREED > size
+        if single and steps[-ROW] * size > CLEAR * own and _all_near(last, probe.mismatch * unit, AGREED * size):
+            # Every clear row shares a look with these and cannot contradict them; and a cost that stood still closer
+            # in, or jumped, would be off here by more.
+            continue
+        closer = _both(reference, direction, steps[:-ROW])
+        costs, values = [*closer[0], *costs], [*closer[1], *values]
         still = sum(
-            samples.costs[2 * k + side] == noise.cost
+            costs[2 * k + side] == noise.cost
             for k, step in enumerate(steps)
             for side in (0, 1)
             if slope * step > FIRST * own
@@ -62,7 +74,7 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
                 return True
             continue
         gaps = [float(values[2 * k] - values[2 * k + 1]) for k in range(len(steps))]
-        seen = [-gap / (2.0 * step) for gap, step in zip(gaps, steps, strict=True)]
+        seen = _slopes(steps, values)
         for first in range(len(steps) - ROW + 1):
             row, jump = seen[first : first + ROW], gaps[first : first + ROW]
             if not all(math.isfinite(value) for value in row):
@@ -79,6 +91,29 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
     return False
 
 
+def _both(reference: Reference, direction: Direction, steps: Sequence[float]) -> tuple[list[Any], list[float]]:
+    """Costs and residuals at some steps, each on both sides."""
+    signed = tuple(s for step in steps for s in (step, -step))
+    samples = reference.evaluator.lines([Ray(direction, signed)])[0] if signed else None
+    return ([], []) if samples is None else ([*samples.costs], residuals(samples, reference.noise.cost))
+
+
+def _slopes(steps: Sequence[float], values: Sequence[float]) -> list[float]:
+    """The mismatch as each pair of residuals shows it."""
+    pairs = zip(values[::2], values[1::2], steps, strict=True)
+    return [(below - above) / (2.0 * step) for above, below, step in pairs]
+
+
+def _all_near(values: Sequence[float], value: float, far: float) -> bool:
+    return all(abs(one - value) <= far for one in values)
+
+
+def _moves(probe: Estimate) -> bool:
+    """Whether the cost was seen to change at the very steps that a slope was measured with."""
+    moved = abs(probe.slope - probe.mismatch)
+    return moved > MOVING * probe.bar and moved > SHARE * (abs(probe.slope) + abs(probe.mismatch))
+
+
 def steps_far(reference: Reference, probes: Iterable[tuple[Direction, Estimate, float]]) -> bool:
     """Whether the cost stands still here and changes further off, but only ever in jumps.
 
@@ -89,6 +124,8 @@ def steps_far(reference: Reference, probes: Iterable[tuple[Direction, Estimate, 
     cost = reference.noise.cost
     found = False
     for direction, probe, _ in probes:
+        if _moves(probe):
+            return False
         close = tuple(side * share * probe.step for share in (1.0, 0.25) for side in (1.0, -1.0))
         if any(value != cost for value in reference.evaluator.lines([Ray(direction, close)])[0].costs):
             return False

@@ -5,7 +5,7 @@ The decision behind it: everything runs in the user's own formats and on tensors
 here, and what passes change in place is seen here, by comparing bits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +35,22 @@ class _Made:
     outputs: tuple[torch.Tensor, ...]
     changed: tuple[tuple[str, str], ...]
     values: tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """Tensors that a backward pass must leave as they are: the caller's, those that were saved for it, and copies."""
+
+    mine: Mapping[str, torch.Tensor]
+    saved: Mapping[str, torch.Tensor]
+    copies: Mapping[str, torch.Tensor]
+
+    @property
+    def changed(self) -> list[tuple[str, str]]:
+        """Those that are no longer what they were, each with how ``Answer.changed`` calls it."""
+        written = [(name, "backward") for name, t in self.mine.items() if not same(t, self.copies[name])]
+        rest = {name: t for name, t in self.saved.items() if name not in self.mine}
+        return written + [(name, "saved") for name, t in rest.items() if not same(t, self.copies[name])]
 
 
 @dataclass(frozen=True)
@@ -143,11 +159,11 @@ class Graph:
             needed = self.vjp is None and (asked.needed is None or i in asked.needed)
             leaves.append(leaf.detach().requires_grad_(needed))
         given = [leaf.clone() for leaf in leaves] if self.function.writes else leaves
-        before = [leaf.detach().clone() for leaf in given]
+        before = [leaf.detach().clone() for leaf in given] if asked.watched else []
         outputs = tuple(outputs_of(self.function.returned(given)))
         hidden = (
             name
-            for name, tensor, kept in zip(self.function.structure.names, given, before, strict=True)
+            for name, tensor, kept in zip(self.function.structure.names, given, before, strict=asked.watched)
             if not same(tensor, kept) and not any(_is(tensor, output) for output in outputs)
         )
         arrays = tuple(_wide(output) for output in outputs)
@@ -159,14 +175,7 @@ class Graph:
             for slot, output, u in zip(self.outputs, made.outputs, asked.cotangents, strict=True)
             if u is not None
         ]
-        watched = {
-            **{slot.name: leaf for slot, leaf in zip(self.inputs, made.leaves, strict=True)},
-            **{slot.name: output for slot, output, _ in chosen},
-            **{("the cotangent" if len(self.outputs) == 1 else f"the cotangent of {slot.name}"): u
-               for slot, _, u in chosen},
-        }  # fmt: skip
-        saved = {name: t for node in custom_nodes(made.outputs) for name, t in node.saved.items()}
-        kept = {name: tensor.detach().clone() for name, tensor in {**watched, **saved}.items()}
+        watch = self._watched(made, chosen) if asked.watched else _Watched({}, {}, {})
         # Each backward pass sees the same random numbers, so that two can be compared; that they are no others than
         # those of the forward pass is for the check itself to see.
         if self.function.draws:
@@ -175,13 +184,24 @@ class Graph:
             found = self._claimed(made, asked)
         else:
             found = _reached(made.leaves, [(output, u) for _, output, u in chosen], retain=retain)
-        written = [(name, "backward") for name, t in watched.items() if not same(t, kept[name])]
-        inner = [(name, "saved") for name, t in saved.items() if name not in watched and not same(t, kept[name])]
         gradients = tuple(
             None if asked.needed is not None and i not in asked.needed else _filled(g, leaf)
             for i, (g, leaf) in enumerate(zip(found, made.leaves, strict=True))
         )
-        return Answer(gradients, made.values, (*made.changed, *written, *inner))
+        return Answer(gradients, made.values, (*made.changed, *watch.changed))
+
+    def _watched(
+        self, made: _Made, chosen: Sequence[tuple[Slot, torch.Tensor, torch.Tensor]]
+    ) -> "_Watched":  # fmt: skip
+        """What a backward pass must leave as it is, given the outputs with their cotangents."""
+        single = len(self.outputs) == 1
+        mine = {
+            **{slot.name: leaf for slot, leaf in zip(self.inputs, made.leaves, strict=True)},
+            **{slot.name: output for slot, output, _ in chosen},
+            **{("the cotangent" if single else f"the cotangent of {slot.name}"): u for slot, _, u in chosen},
+        }
+        saved = {name: t for node in custom_nodes(made.outputs) for name, t in node.saved.items()}
+        return _Watched(mine, saved, {name: tensor.detach().clone() for name, tensor in {**mine, **saved}.items()})
 
     def _claimed(self, made: _Made, asked: Asked) -> Sequence[torch.Tensor | None]:
         """What the user's own backward pass returns."""

@@ -75,7 +75,8 @@ def region_weights(part: Part, shape: tuple[int, ...], places: torch.Tensor, wid
         inside &= _kept(region.pattern, index)
     weights = (~inside if region.outside else inside).to(torch.float64)
     if region.ramp >= 0:
-        weights *= (index[region.ramp] + 1).to(torch.float64) / shape[region.ramp]
+        first, length = region.rise or (0, shape[region.ramp])
+        weights *= (index[region.ramp] - first + 1).to(torch.float64) / length
     return weights
 
 
