@@ -18,6 +18,8 @@ from gradproof._functions.signatures.said import Array, Said, Scene
 FIRST, LEAST = 48, 6
 #: Of the wrong entries so many, as a share, must not be next to zero.
 SURE = 0.9
+#: What is smaller is zero.
+FLAT = 1e-12
 #: Ways to lay one array along the axes of a Jacobian that are tried.
 WAYS = 24
 #: Arrays laid along axes that are tried in all.
@@ -117,10 +119,20 @@ def _pair(scene: Scene, block: Block) -> tuple[_Laid, _Laid] | None:
 def _everywhere(used: _Laid, right: _Laid, block: Block) -> bool:
     """Whether claimed x B is measured x A in all wrong entries."""
     a, b = used.values[block.off], right.values[block.off]
-    known = np.isfinite(a) & np.isfinite(b)
+    known = np.isfinite(a) & np.isfinite(b) & ((np.abs(a) > FLAT) | (np.abs(b) > FLAT))
     one, other = block.claimed[block.off] * b, block.measured[block.off] * a
     near = np.abs(one - other) <= SAME * block.size * (np.abs(a) + np.abs(b))
-    return bool(np.all(near | ~known) and known.sum() >= max(LEAST, len(a) // 2))
+    if not np.all(near | ~known) or known.sum() < max(LEAST, len(a) // 2):
+        return False
+    return all(_varies(used, right, axis) for axis in {*used.axes, *right.axes})
+
+
+def _varies(used: _Laid, right: _Laid, axis: int) -> bool:
+    """Whether the ratio of two arrays changes along an axis; where not, another array stands for it."""
+    with np.errstate(all="ignore"):
+        ratio = used.values / right.values
+    spread, size = np.nanmax(ratio, axis=axis) - np.nanmin(ratio, axis=axis), np.nanmax(np.abs(ratio), axis=axis)
+    return not bool(np.all(spread <= SAME * size))
 
 
 def _candidates(scene: Scene, block: Block) -> list[_Laid]:

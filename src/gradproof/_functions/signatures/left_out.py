@@ -5,14 +5,14 @@ Every entry is what it should be or zero. Which ones are zero says why: all that
 (nothing is carried), or from far ones (truncated).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._functions.blocks import SAME, Block
-from gradproof._functions.signatures.said import Said, Scene, alike, axis_words, listed_numbers
+from gradproof._functions.signatures.said import Said, Scene, axis_words, listed_numbers
 
 Mask = NDArray[np.bool_]
 
@@ -63,52 +63,38 @@ def _said(scene: Scene, zeros: _Zeros) -> Said | None:
     empty = zeros.true.any(axis=axes) & ~zeros.alive.any(axis=axes)
     if np.array_equal(zeros.lost, zeros.true & np.expand_dims(empty, axes)):
         return None  # whole elements of the gradient are zero: that is a place in it, and no part of a sum
-    # Where all elements get something from the same places, those left out are places; else they are what was first.
-    order = (_slices, _carried, _overwritten) if _of_one_mind(zeros) else (_carried, _overwritten, _slices)
-    for look in order:
-        found = look(scene, zeros)
-        if found is not None:
-            return found
-    return None
+    # Along an axis from which all elements get something alike, places are left out; else some are written over.
+    same = [number for number in range(rows) if _of_one_mind(zeros, number)]
+    other = [number for number in range(rows) if number not in same]
+    return (
+        _slices(scene, zeros, same)
+        or _carried(scene, zeros)
+        or _overwritten(scene, zeros, other)
+        or _slices(scene, zeros, other)
+    )  # fmt: skip
 
 
-def _of_one_mind(zeros: _Zeros) -> bool:
-    """Whether all elements that get anything get it from the same places of the output, by one of its axes."""
-    lead, rows, _ = zeros.block.counts
-    for number in range(rows):
-        places = _flat_last(zeros.true, (lead + number,))
-        some = places[places.any(axis=1)]
-        if not np.all(some == some[0]):
-            return False
-    return True
+def _of_one_mind(zeros: _Zeros, number: int) -> bool:
+    """Whether all elements that get anything get it from the same places along an axis of the output."""
+    places = _flat_last(zeros.true, (len(zeros.block.lead) + number,))
+    some = places[places.any(axis=1)]
+    return bool(np.all(some == some[0]))
 
 
-def _slices(scene: Scene, zeros: _Zeros) -> Said | None:
+def _slices(scene: Scene, zeros: _Zeros, numbers: Sequence[int]) -> Said | None:
     """Places of the output whose cotangent is not used at all."""
     block, lead = zeros.block, len(zeros.block.lead)
-    for number, axis in enumerate(block.rows):
+    for number in numbers:
         others = tuple(a for a in range(zeros.alive.ndim) if a != lead + number)
         kept, wanted = zeros.alive.any(axis=others), zeros.true.any(axis=others)
         dead = np.flatnonzero(wanted & ~kept)
         expected = zeros.true & _along(~kept, lead + number, zeros.alive.ndim)
         if not len(dead) or not np.array_equal(zeros.lost, expected):
             continue
-        where = axis_words(axis, block.y.ndim)
-        output = scene.outputs[block.output]
+        where, output = axis_words(block.rows[number], block.y.ndim), scene.outputs[block.output]
         left = np.flatnonzero(kept)
-        if len(left) == 1:
-            text = f"place {left[0]} along {where}"
-            if _is_bias(block):
-                return Said(
-                    "bias-reduction", f"{text} alone",
-                    f"The gradient of {{name}} is the cotangent of {output} at {text} alone, and not the sum.",
-                    f"Sum the cotangent over {where}.", ("missing-path",),
-                )  # fmt: skip
-            return Said(
-                "missing-path", f"{text} alone",
-                f"The gradient of {{name}} is what comes back from {output} at {text} alone, and not the sum.",
-                f"Sum over {where}.", ("bias-reduction", "overwritten", "region"),
-            )  # fmt: skip
+        if len(left) == 1 and len(wanted) > 2:
+            return _one_alone(f"place {left[0]} along {where}", output, where, shared=_is_shared(zeros))
         if len(dead) <= max(1, len(kept) // 2):
             text = f"{'place' if len(dead) == 1 else 'places'} {listed_numbers(dead)} along {where}"
             return Said(
@@ -119,10 +105,20 @@ def _slices(scene: Scene, zeros: _Zeros) -> Said | None:
     return None
 
 
-def _is_bias(block: Block) -> bool:
-    """Whether the input is added to the output: every entry of its Jacobian is one or zero."""
-    entries = block.measured
-    return alike(entries, (entries > 0.5).astype(np.float64)) and block.x.ndim == 1
+def _one_alone(text: str, output: str, where: str, *, shared: bool) -> Said:
+    """One place stands for the sum over an axis."""
+    causes = ("bias-reduction", "missing-path") if shared else ("missing-path", "bias-reduction")
+    return Said(
+        causes[0], f"{text} alone",
+        f"The gradient of {{name}} is what comes back from {output} at {text} alone, and not the sum.",
+        f"Sum over {where}.", (causes[1], "overwritten", "region"),
+    )  # fmt: skip
+
+
+def _is_shared(zeros: _Zeros) -> bool:
+    """Whether every output depends on one element of the input, as on a bias or a gain that all examples share."""
+    true = zeros.block.stacked(zeros.true.astype(np.float64)) > 0
+    return bool(np.all(true.sum(axis=2) <= 1))
 
 
 def _along(mask: Mask, axis: int, ndim: int) -> Mask:
@@ -190,13 +186,12 @@ def _by_places(mask: Mask, number: int, place: int) -> Mask:
     return found if number < place else found.T
 
 
-def _overwritten(scene: Scene, zeros: _Zeros) -> Said | None:
+def _overwritten(scene: Scene, zeros: _Zeros, numbers: Sequence[int]) -> Said | None:
     """Elements to which several places of the output send something, of which one arrives."""
-    block = zeros.block
-    lead, rows, _ = block.counts
-    groups = [(lead + i,) for i in range(rows)]
-    if rows > 1:
-        groups.append(tuple(range(lead, lead + rows)))
+    block, lead = zeros.block, len(zeros.block.lead)
+    groups = [(lead + number,) for number in numbers]
+    if len(numbers) > 1:
+        groups.append(tuple(lead + number for number in numbers))
     for group in groups:
         alive, true = (_flat_last(part, group) for part in (zeros.alive, zeros.true))
         for last in (True, False):
@@ -212,7 +207,7 @@ def _overwritten(scene: Scene, zeros: _Zeros) -> Said | None:
 
 
 def _flat_last(mask: Mask, group: tuple[int, ...]) -> Mask:
-    """Some axes as one, the last; the others as one, the first."""
+    """Whether an element of the input (and what else there is of the output) gets anything, (others, group)."""
     rest = tuple(a for a in range(mask.ndim) if a not in group)
     turned = np.transpose(mask, (*rest, *group))
     return turned.reshape(int(np.prod([mask.shape[a] for a in rest])), -1)

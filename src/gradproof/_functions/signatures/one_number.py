@@ -26,12 +26,14 @@ def explain(scene: Scene) -> Said | None:
     if len(scene.blocks) != 1 or not scene.wrong or scene.blocks[0].mixed:
         return None
     block = scene.blocks[0]
-    return _cut(block) or _ranks(block) or _divided(scene, block)
+    if block.x.shape == block.y.shape and block.rows == block.columns and len(block.rows) == 1:
+        return _cut(block) or _ranks(block)
+    return _divided(scene, block)
 
 
 def _cut(block: Block) -> Said | None:
     """The claim does not mix at all along an axis along which the outputs do."""
-    if not block.cut:
+    if [pair[0] for pair in block.cut] != list(block.columns):
         return None
     where = axis_words(block.cut[0][0], block.x.ndim)
     return Said(
@@ -44,11 +46,6 @@ def _cut(block: Block) -> Said | None:
 
 def _ranks(block: Block) -> Said | None:
     """Off the diagonal the claim has one rank less, by a matrix of rank one."""
-    lead, rows, columns = block.counts
-    if rows != 1 or columns != 1 or block.measured.shape[lead] != block.measured.shape[lead + 1]:
-        return None
-    if block.rows != block.columns and block.y.ndim != block.x.ndim:
-        return None
     claimed, measured = block.stacked(block.claimed), block.stacked(block.measured)
     n = claimed.shape[1]
     if n < 4 or not _of_rank_one(claimed - measured, block.size):
