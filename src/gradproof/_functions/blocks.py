@@ -18,7 +18,7 @@ from gradproof._numerics.outputs import slopes
 
 Array = NDArray[np.float64]
 #: Columns are measured and rows are asked for up to so many.
-COLUMNS, ROWS = 48, 128
+COLUMNS, ROWS = 64, 256
 #: Steps of a column, relative to the size of the input.
 STEPS = (4e-3, 8e-4, 1.6e-4)
 #: A step that shows which outputs depend on which inputs, relative to the size of the input.

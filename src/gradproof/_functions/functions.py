@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradproof._check import Settings, is_made, judged, read_settings
 from gradproof._errors import InputError
+from gradproof._guard import planned
 from gradproof._pipeline.options import read_patterns
 from gradproof._records import Report
 
@@ -125,7 +126,6 @@ def _with_names(subject: "Subject", report: Report, settings: Settings) -> Repor
     if all(f.cause not in ("unexplained", "region", "upstream") for f in report.findings):
         return report
     from gradproof._functions.naming import named
-    from gradproof._guard import planned
 
     with planned():
         return named(subject, report, settings)

@@ -34,6 +34,7 @@ SIGNATURES: tuple[Signature, ...] = (
     elementwise.explain,
     crosswise.explain,
     last_step.explain,
+    one_number.explain_sigmoid,
     left_out.explain,
     product.explain,
     arrays_used.explain,
@@ -64,11 +65,11 @@ def named(subject: Subject, report: Report, settings: Settings) -> Report:
         return replace(report, notes=(*report.notes, OUT_OF_BUDGET))
     told = {n for f in found for n in f.tensors}
     kept = tuple(f for f in report.findings if f.cause not in NAMELESS or not set(f.tensors) <= told)
-    shortened = tuple(_without(f, told) if f.cause in NAMELESS else f for f in kept)
+    shortened = tuple(without(f, told) if f.cause in NAMELESS else f for f in kept)
     return with_findings(replace(report, findings=shortened), found) if found else report
 
 
-def _without(finding: Finding, told: set[str]) -> Finding:
+def without(finding: Finding, told: set[str]) -> Finding:
     """A finding that names no cause, of what is left of its tensors."""
     left = tuple(n for n in finding.tensors if n not in told)
     if left == finding.tensors:

@@ -67,7 +67,7 @@ def _said(used: _Laid, right: _Laid, mended: tuple[Array, ...]) -> Said:
         return Said(
             "missing-path", f"{right.name} left out",
             f"The gradient of {{name}} is not multiplied by {right.name}.", f"Multiply it by {right.name}.",
-            ("wrong-cache", "activation-derivative"), mended,
+            ("wrong-cache", "activation-derivative", "parametrisation"), mended,
         )  # fmt: skip
     if used.name == right.name and set(used.axes) == set(right.axes) and not used.shift + right.shift:
         return Said(

@@ -1,4 +1,4 @@
-"""``missing-path``, ``overwritten``, ``truncated`` and ``bias-reduction``: the claim is right where it is not zero.
+"""``region``, ``missing-path``, ``overwritten``, ``truncated``, ``bias-reduction``: right where it is not zero.
 
 Every entry is what it should be or zero. Which ones are zero says why: all that come through some places of an output
 (left out); of several that come to one element all but the last (written over); all from other places along an axis
@@ -94,13 +94,13 @@ def _slices(scene: Scene, zeros: _Zeros, numbers: Sequence[int]) -> Said | None:
         where, output = axis_words(block.rows[number], block.y.ndim), scene.outputs[block.output]
         left = np.flatnonzero(kept)
         if len(left) == 1 and len(wanted) > 2:
-            return _one_alone(f"place {left[0]} along {where}", output, where, shared=_is_shared(zeros))
+            return _one_alone(f"place {left[0]} along {where}", output, where, shared=_is_shared(zeros, number))
         if len(dead) <= max(1, len(kept) // 2):
             text = f"{'place' if len(dead) == 1 else 'places'} {listed_numbers(dead)} along {where}"
             return Said(
-                "missing-path", f"{text} left out",
+                "region", f"{text} left out",
                 f"The gradient of {{name}} lacks what comes back from {output} at {text}, and is right otherwise.",
-                "Let the loop or slice cover all of it.", ("region",),
+                "Let the loop or slice cover all of it.", ("missing-path",),
             )  # fmt: skip
     return None
 
@@ -115,10 +115,10 @@ def _one_alone(text: str, output: str, where: str, *, shared: bool) -> Said:
     )  # fmt: skip
 
 
-def _is_shared(zeros: _Zeros) -> bool:
-    """Whether every output depends on one element of the input, as on a bias or a gain that all examples share."""
+def _is_shared(zeros: _Zeros, number: int) -> bool:
+    """Whether the input is a vector that all examples share, as a bias or a gain, and the axis is that of examples."""
     true = zeros.block.stacked(zeros.true.astype(np.float64)) > 0
-    return bool(np.all(true.sum(axis=2) <= 1))
+    return bool(np.all(true.sum(axis=2) <= 1)) and zeros.block.x.ndim == 1 and zeros.block.rows[number] == 0
 
 
 def _along(mask: Mask, axis: int, ndim: int) -> Mask:

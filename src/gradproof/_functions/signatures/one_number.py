@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradproof._functions.blocks import Block
-from gradproof._functions.signatures.said import Array, Said, Scene, axis_words
+from gradproof._functions.signatures.said import Array, Said, Scene, alike, axis_words
 
 #: Singular values below this share of the largest entry are none.
 RANKED = 1e-4
@@ -26,16 +26,58 @@ def explain(scene: Scene) -> Said | None:
     if len(scene.blocks) != 1 or not scene.wrong or scene.blocks[0].mixed:
         return None
     block = scene.blocks[0]
-    if block.x.shape == block.y.shape and block.rows == block.columns and len(block.rows) == 1:
-        return _cut(block) or _ranks(block)
-    return _divided(scene, block)
+    if not _beside(block):
+        return _divided(scene, block)
+    found = _cut(block) or _ranks(block)
+    return found if found is not None or _is_low(block) else _divided(scene, block)
+
+
+def explain_sigmoid(scene: Scene) -> Said | None:
+    """Whether elements that change one another are taken for sigmoids of their own."""
+    if len(scene.blocks) != 1 or not scene.wrong or not _beside(scene.blocks[0]) or not _is_cut(scene.blocks[0]):
+        return None
+    block = scene.blocks[0]
+    multipliers = block.stacked(block.claimed).sum(axis=2).reshape(block.y.shape)
+    if not alike(multipliers, block.y * (1.0 - block.y)):
+        return None
+    where = axis_words(block.columns[0], block.x.ndim)
+    return Said(
+        "other-loss", "of a sigmoid",
+        f"The gradient of {{name}} is that of a sigmoid of each element, y (1 - y), and an element changes the output "
+        f"at other places along {where} as well.",
+        f"Add what comes back from the other places along {where}: y (v - sum of v y) for a softmax.",
+        ("missing-path", "activation-derivative"),
+    )  # fmt: skip
+
+
+def _beside(block: Block) -> bool:
+    """Whether each place of the output stands beside one of the input, along one axis."""
+    return block.x.shape == block.y.shape and block.rows == block.columns and len(block.rows) == 1
+
+
+def _is_cut(block: Block) -> bool:
+    return not block.mixed and [pair[0] for pair in block.cut] == list(block.columns)
+
+
+def _is_low(block: Block) -> bool:
+    """Whether the measured Jacobian has less than full rank off the diagonal, as behind a mean or a sum."""
+    measured = block.stacked(block.measured)
+    n = measured.shape[1]
+    return all(np.all(_rank(measured[:, a][:, :, b], block.size) < n // 2) for a, b in _partings(n))
 
 
 def _cut(block: Block) -> Said | None:
     """The claim does not mix at all along an axis along which the outputs do."""
-    if [pair[0] for pair in block.cut] != list(block.columns):
+    if not _is_cut(block):
         return None
-    where = axis_words(block.cut[0][0], block.x.ndim)
+    where = axis_words(block.columns[0], block.x.ndim)
+    return Said(
+            "other-loss", "of a sigmoid",
+            f"The gradient of {{name}} is that of a sigmoid of each element, y (1 - y), but an element changes the output "
+            f"at other places along {where} as well.",
+            f"Add what comes back from the other places along {where}: y (v - sum of v y) for a softmax.",
+            ("missing-path", "activation-derivative"),
+        )  # fmt: skip
     return Said(
         "missing-path", f"between places along {where}",
         f"An element of {{name}} changes the output at other places along {where} as well, and the gradient knows "
@@ -96,7 +138,7 @@ def _divided(scene: Scene, block: Block) -> Said | None:
     part = np.sum(off * vector, axis=-1, keepdims=True)
     if np.max(np.abs(off - part * vector)) > RANKED * float(np.max(np.abs(off))):
         return None
-    if y.size // y.shape[-1] < SPREAD or float(np.median(np.sum(np.abs(part) > RANKED * np.max(np.abs(part))))) < 6:
+    if y.size // y.shape[-1] < SPREAD or int(np.sum(np.abs(part) > RANKED * np.max(np.abs(part)))) < 2 * SPREAD:
         return None
     measured = np.moveaxis(block.measured, lead + rows - 1, -1)
     own = np.sum(measured * vector, axis=-1, keepdims=True)
