@@ -19,9 +19,7 @@ ROUNDED = 8.0
 Vector = NDArray[np.float64]
 
 
-def slopes(
-    line: Callable[[float], Vector], here: Vector, steps: Sequence[float] = STEPS
-) -> tuple[Vector, Vector]:
+def slopes(line: Callable[[float], Vector], here: Vector, steps: Sequence[float] = STEPS) -> tuple[Vector, Vector]:
     """The slope of each output at 0 with its error bar.
 
     Central differences at falling steps, extrapolated once (Richardson: the error then falls with the fourth power of

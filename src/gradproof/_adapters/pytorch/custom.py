@@ -1,8 +1,8 @@
 """The custom functions that a module uses, each as a function of its own at what it is given there.
 
-The decision behind it: a backward pass is written for a ``torch.autograd.Function``, and that is where it is best looked
-at; everything else PyTorch differentiates. One call of the cost shows which there are, a second what each is given, and
-the graph which parameters lie behind each of its inputs.
+The decision behind it: a backward pass is written for a ``torch.autograd.Function``, and that is where it is best
+looked at; everything else PyTorch differentiates. One call of the cost shows which there are, a second what each is
+given, and the graph which parameters lie behind each of its inputs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""``wrong-cache``, ``missing-path`` and ``transposed``: where the Jacobian has one array as a factor, the claim has another.
+"""``wrong-cache``, ``missing-path``, ``transposed``: where the Jacobian has one array as a factor, the claim another.
 
 Entry by entry, claimed / measured is A / B for two arrays at hand, inputs or outputs, each laid along axes of the
 Jacobian: the backward pass multiplies by A where it should by B. A of ones says that B was left out; A and B the same

@@ -70,8 +70,8 @@ def _said(right: str, taken: str, mended: Array) -> Said | None:
     if not right:
         return Said(
             "activation-derivative", f"{taken} at the output",
-            f"In the gradient of {{name}} the cotangent is multiplied by the derivative of {taken} at the output, which "
-            "the forward pass does not end with.", "Leave that factor out.", ("other-loss",), (mended,),
+            f"In the gradient of {{name}} the cotangent is multiplied by the derivative of {taken} at the output, "
+            "which the forward pass does not end with.", "Leave that factor out.", ("other-loss",), (mended,),
         )  # fmt: skip
     what = "missing" if not taken else f"of {taken}"
     instead = "is left out" if not taken else f"stands where it should: that of {taken}"

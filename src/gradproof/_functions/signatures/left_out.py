@@ -86,7 +86,7 @@ def _slices(scene: Scene, zeros: _Zeros, numbers: Sequence[int]) -> Said | None:
     block, lead = zeros.block, len(zeros.block.lead)
     for number in numbers:
         others = tuple(a for a in range(zeros.alive.ndim) if a != lead + number)
-        kept, wanted = zeros.alive.any(axis=others), zeros.true.any(axis=others)
+        kept, wanted = (np.asarray(part.any(axis=others)) for part in (zeros.alive, zeros.true))
         dead = np.flatnonzero(wanted & ~kept)
         expected = zeros.true & _along(~kept, lead + number, zeros.alive.ndim)
         if not len(dead) or not np.array_equal(zeros.lost, expected):
@@ -96,7 +96,7 @@ def _slices(scene: Scene, zeros: _Zeros, numbers: Sequence[int]) -> Said | None:
         if len(left) == 1 and len(wanted) > 2:
             return _one_alone(f"place {left[0]} along {where}", output, where, shared=_is_shared(zeros, number))
         if len(dead) <= max(1, len(kept) // 2):
-            text = f"{'place' if len(dead) == 1 else 'places'} {listed_numbers(dead)} along {where}"
+            text = f"{'place' if len(dead) == 1 else 'places'} {listed_numbers(dead.tolist())} along {where}"
             return Said(
                 "region", f"{text} left out",
                 f"The gradient of {{name}} lacks what comes back from {output} at {text}, and is right otherwise.",
@@ -189,7 +189,7 @@ def _by_places(mask: Mask, number: int, place: int) -> Mask:
 def _overwritten(scene: Scene, zeros: _Zeros, numbers: Sequence[int]) -> Said | None:
     """Elements to which several places of the output send something, of which one arrives."""
     block, lead = zeros.block, len(zeros.block.lead)
-    groups = [(lead + number,) for number in numbers]
+    groups: list[tuple[int, ...]] = [(lead + number,) for number in numbers]
     if len(numbers) > 1:
         groups.append(tuple(lead + number for number in numbers))
     for group in groups:
@@ -225,4 +225,3 @@ def _one_survives(alive: Mask, true: Mask, *, last: bool) -> bool:
                 return False
             several += len(places) > 1
     return several > (0 if last else 1)
-

@@ -9,6 +9,7 @@ number is one that the output is divided by, what is missing is the output itsel
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._functions.blocks import Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike, axis_words
@@ -72,13 +73,6 @@ def _cut(block: Block) -> Said | None:
         return None
     where = axis_words(block.columns[0], block.x.ndim)
     return Said(
-            "other-loss", "of a sigmoid",
-            f"The gradient of {{name}} is that of a sigmoid of each element, y (1 - y), but an element changes the output "
-            f"at other places along {where} as well.",
-            f"Add what comes back from the other places along {where}: y (v - sum of v y) for a softmax.",
-            ("missing-path", "activation-derivative"),
-        )  # fmt: skip
-    return Said(
         "missing-path", f"between places along {where}",
         f"An element of {{name}} changes the output at other places along {where} as well, and the gradient knows "
         "nothing of that.", f"Add what comes back from the other places along {where}.",
@@ -118,7 +112,7 @@ def _rank(matrices: Array, size: float) -> Array:
     return np.asarray(np.sum(np.linalg.svd(matrices, compute_uv=False) > RANKED * size, axis=-1))
 
 
-def _partings(n: int) -> Iterator[tuple[Array, Array]]:
+def _partings(n: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Places in two halves, in some ways."""
     rng = np.random.default_rng(43)
     for _ in range(PARTINGS):
