@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from gradproof._check import Settings, is_made, judged, read_settings
 from gradproof._errors import InputError
+from gradproof._guard import planned
 from gradproof._pipeline.options import read_patterns
 from gradproof._records import Report
 
 if TYPE_CHECKING:
     from gradproof._functions.judging import Chosen
-    from gradproof._functions.subject import Passed
+    from gradproof._functions.subject import Passed, Subject
 
 DOING = "setting up the check of a function"
 
@@ -106,10 +107,11 @@ def check_function(
         return judged(lambda: first_call(passed.opened(), chosen), settings)
     subject = passed.opened()
     report = judge(subject, chosen, settings)
+    report, told = _with_names(subject, report, settings)
     if vjp is not None and any(f.cause in ("unexplained", "region") for f in report.findings):
         from gradproof._functions.arrays import with_entries
 
-        report = with_entries(passed, chosen, settings, report)
+        report = with_entries(passed, chosen, settings, report, told)
     if order == 2:
         from gradproof._functions.second import with_second
 
@@ -126,6 +128,19 @@ def _applied(function: Any) -> Any:
     kinds = function.__mro__ if isinstance(function, type) else ()
     ours = any((kind.__module__, kind.__name__) == ("torch.autograd.function", "Function") for kind in kinds)
     return function.apply if ours else function
+
+
+def _with_names(subject: "Subject", report: Report, settings: Settings) -> tuple[Report, frozenset[str]]:
+    """The report with causes that only a look at the whole Jacobian tells, and the inputs that they are of.
+
+    Right gradients pay nothing for it.
+    """
+    if all(f.cause not in ("unexplained", "region", "upstream") for f in report.findings):
+        return report, frozenset()
+    from gradproof._functions.naming import named
+
+    with planned():
+        return named(subject, report, settings)
 
 
 def _of_arrays(passed: "Passed", chosen: "Chosen", settings: Settings) -> Report:
