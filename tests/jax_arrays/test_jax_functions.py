@@ -174,3 +174,8 @@ def test_a_rule_whose_forward_pass_is_another_function() -> None:
     assert not gp.check_function(made(1.0), X).findings
     report = gp.check_function(made(1.1), X)
     assert [(f.cause, f.severity) for f in report.findings] == [("other-loss", "warning")]
+
+
+def test_an_iterator_as_parameters_is_refused_without_being_opened() -> None:
+    with pytest.raises(gp.InputError, match=r"list\(params\)"):
+        gp.check(lambda: 1.0, (part for part in [X, X]))

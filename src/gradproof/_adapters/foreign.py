@@ -145,8 +145,8 @@ def _is_of_tensorflow(value: Any) -> bool:
 
 def framework_in(tree: Any, depth: int = 6) -> str:
     """The framework of the first foreign array in a nesting; "" where there is none."""
-    if depth == 0 or isinstance(tree, str | bytes | np.ndarray):
-        return owner_of(tree)
+    if depth == 0 or isinstance(tree, str | bytes | np.ndarray) or hasattr(tree, "__next__"):
+        return owner_of(tree)  # what an iterator yields is nobody's before it is read
     if isinstance(tree, Mapping):
         parts = list(tree.values())
     elif isinstance(tree, list | tuple):
