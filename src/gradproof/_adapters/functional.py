@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gradproof._adapters.foreign import Translated
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.selecting import DOING
-from gradproof._algebra.backward import Backward, Cotangents, Repair, Slot
+from gradproof._algebra.backward import Backward, Cotangents, Doubled, Repair, Slot
 from gradproof._errors import InputError
 
 #: A backward pass: arrays that are moved and one cotangent an output (None: undefined) to one gradient an array.
@@ -75,6 +75,9 @@ class Kit(Protocol):
     def graph(self, function: Any, claim: Pass | None) -> Backward:
         """The backward pass, for the laws."""
 
+    def doubled(self, function: Any, claim: Pass) -> Doubled | None:
+        """Function and backward pass in double precision; None where there is none."""
+
     def run_once(self, function: Any) -> None:
         """A forward and a backward pass; raises where there is none."""
 
@@ -120,6 +123,13 @@ class FunctionalSubject:
     def backward(self) -> Backward:
         """The backward pass, for the laws."""
         return self.kit.graph(self.function, self.claim)
+
+    def doubled(self) -> Doubled | None:
+        """Function and backward pass in double precision; None where there is none, or numbers are complex."""
+        slots = (*self.outputs, *self.backward().inputs)
+        if self.twin is not None or any(slot.complex for slot in slots):
+            return None
+        return self.kit.doubled(self.function, self.claim or self.kit.reverse(self.function))
 
     def second(self) -> "FunctionalSubject | str":
         """The backward pass as a function of inputs and cotangents; words where it cannot be differentiated."""

@@ -109,6 +109,13 @@ class ArraySubject:
         """The backward pass, for the laws."""
         return ArrayPass(self, Snapshot.of(sources(self.roots)))
 
+    def doubled(self) -> "DoubledArrays | None":
+        """Function and backward pass in double precision; None where numbers are complex or bounded."""
+        numbers = [np.asarray(leaf.value) for leaf in self.structure.leaves]
+        if any(slot.complex for slot in self.outputs) or any(a.dtype.kind != "f" for a in numbers):
+            return None
+        return None if any(d is not None for d in self.domains) else DoubledArrays(self, self.backward().random)
+
     def second(self) -> str:
         """NumPy differentiates nothing by itself.
 
@@ -395,6 +402,43 @@ class ArrayPass:
             for i, (g, slot) in enumerate(zip(found, self.inputs, strict=True))
         )
         return Answer(gradients, tuple(map(_wide, forward[0])), tuple(changed))
+
+
+@dataclass(frozen=True)
+class DoubledArrays:
+    """The user's function and vector-Jacobian product at float64 inputs.
+
+    Attributes:
+        subject: whose they are.
+        random: the random state that every call begins with.
+    """
+
+    subject: ArraySubject
+    random: Snapshot
+
+    @cached_property
+    def values(self) -> tuple[NDArray[np.float64], ...]:
+        """The numbers of the inputs."""
+        return tuple(np.array(leaf.value, dtype=np.float64) for leaf in self.subject.structure.leaves)
+
+    def outputs(self, values: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:
+        """What the function returns at other inputs."""
+        self.random.restore()
+        found = self.subject.returned([v.copy() for v in values])
+        self.random.restore()
+        return tuple(np.array(y, dtype=np.float64) for y in found)
+
+    def gradients(
+        self, values: Sequence[NDArray[np.float64]], cotangents: Cotangents
+    ) -> tuple[NDArray[np.float64], ...]:
+        """What the user's vector-Jacobian product gives at other inputs."""
+        given = [v.copy() for v in values]
+        self.subject.returned([v.copy() for v in values])  # some remember what the function was called with
+        self.random.restore()
+        found = self.subject.pulled(given, [None if u is None else np.array(u) for u in cotangents])
+        self.random.restore()
+        pairs = zip(found, values, strict=True)
+        return tuple(np.zeros(v.shape) if g is None else _wide(g).reshape(v.shape) for g, v in pairs)
 
 
 def _wide(value: Any) -> NDArray[Any]:

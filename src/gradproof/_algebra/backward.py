@@ -182,3 +182,22 @@ class Backward(Protocol):
 
     def pushed(self, tangents: Sequence[NDArray[Any]]) -> Cotangents | None:
         """What forward mode makes of one tangent an input; None where there is no forward mode to ask."""
+
+
+class Doubled(Protocol):
+    """A function of real arrays with its backward pass, both in double precision.
+
+    Random numbers stand still, and what calls leave behind is undone.
+    """
+
+    @property
+    def values(self) -> tuple[NDArray[np.float64], ...]:
+        """The numbers of the inputs."""
+
+    def outputs(self, values: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:
+        """What the function returns at other inputs. What the user's code raises goes through."""
+
+    def gradients(
+        self, values: Sequence[NDArray[np.float64]], cotangents: Cotangents
+    ) -> tuple[NDArray[np.float64], ...]:
+        """What the backward pass gives at other inputs. What the user's code raises goes through."""

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from gradproof._check import Settings, is_made, judged, read_settings
 from gradproof._errors import InputError
+from gradproof._guard import planned
 from gradproof._pipeline.options import read_patterns
 from gradproof._records import Report
 
 if TYPE_CHECKING:
     from gradproof._functions.judging import Chosen
-    from gradproof._functions.subject import Passed
+    from gradproof._functions.subject import Passed, Subject
 
 DOING = "setting up the check of a function"
 
@@ -104,6 +105,7 @@ def check_function(
         return judged(lambda: first_call(passed.opened(), chosen), settings)
     subject = passed.opened()
     report = judge(subject, chosen, settings)
+    report = _with_names(subject, report, settings)
     if vjp is not None and any(f.cause in ("unexplained", "region") for f in report.findings):
         from gradproof._functions.arrays import with_entries
 
@@ -117,6 +119,16 @@ def check_function(
 
         report = in_regimes(passed, report, chosen, settings)
     return _finished(report, passed, settings)
+
+
+def _with_names(subject: "Subject", report: Report, settings: Settings) -> Report:
+    """The report with causes that only a look at the whole Jacobian tells; right gradients pay nothing for it."""
+    if all(f.cause not in ("unexplained", "region", "upstream") for f in report.findings):
+        return report
+    from gradproof._functions.naming import named
+
+    with planned():
+        return named(subject, report, settings)
 
 
 def _of_arrays(passed: "Passed", chosen: "Chosen", settings: Settings) -> Report:

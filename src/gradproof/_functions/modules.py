@@ -9,8 +9,9 @@ from gradproof._adapters.batch import Batch, read_batch
 from gradproof._adapters.foreign import framework_in
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.translating import data_in_numpy, in_numpy
-from gradproof._check import judged, read_settings
+from gradproof._check import Settings, judged, read_settings
 from gradproof._errors import InputError
+from gradproof._guard import planned
 from gradproof._pipeline.options import read_options, read_patterns, read_vary
 from gradproof._records import Report
 
@@ -112,7 +113,21 @@ def check_module(
 
     from gradproof._pipeline.origin import origin
 
-    return replace(judged(opened_keras if of_keras else opened, settings), origin=origin(cost, grads))
+    report = judged(opened_keras if of_keras else opened, settings)
+    if not of_keras and grads is None and group is None and _has_no_name(report, settings):
+        from gradproof._functions.layers import Whole, in_layers
+
+        with planned():
+            report = in_layers(report, Whole(module, cost, (*args, *as_passed), keywords), settings)
+        report = replace(report, evaluations=settings.meter.count, seconds=settings.elapsed())
+    return replace(report, origin=origin(cost, grads))
+
+
+def _has_no_name(report: Report, settings: Settings) -> bool:
+    """Whether anything wrong has no cause yet."""
+    if settings.options.method != "auto" or report.verdict != "wrong":
+        return False
+    return any(f.severity == "error" and f.cause in ("unexplained", "region", "upstream") for f in report.findings)
 
 
 def _is_of_keras(module: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gradproof._adapters.domains import Allowed
 from gradproof._adapters.foreign import framework_in
 from gradproof._adapters.numpy import Call
-from gradproof._algebra.backward import Backward, Cotangents, Repair, Slot
+from gradproof._algebra.backward import Backward, Cotangents, Doubled, Repair, Slot
 from gradproof._errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Subject(Protocol):
 
     def backward(self) -> Backward:
         """The backward pass, for the laws."""
+
+    def doubled(self) -> Doubled | None:
+        """Function and backward pass in double precision; None where there is none, or numbers are complex."""
 
     def second(self) -> "Subject | str":
         """The backward pass as a function of inputs and cotangents; words where it cannot be differentiated."""

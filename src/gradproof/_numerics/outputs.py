@@ -5,7 +5,7 @@ Jacobian costs as much as one of its entries. Each output takes the step that su
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ ROUNDED = 8.0
 Vector = NDArray[np.float64]
 
 
-def slopes(line: Callable[[float], Vector], here: Vector) -> tuple[Vector, Vector]:
+def slopes(line: Callable[[float], Vector], here: Vector, steps: Sequence[float] = STEPS) -> tuple[Vector, Vector]:
     """The slope of each output at 0 with its error bar.
 
     Central differences at falling steps, extrapolated once (Richardson: the error then falls with the fourth power of
@@ -28,6 +28,7 @@ def slopes(line: Callable[[float], Vector], here: Vector) -> tuple[Vector, Vecto
     Args:
         line: a step to the outputs there; NaN where there are none.
         here: the outputs at 0.
+        steps: falling, each a fifth of the one before; three at least.
 
     Returns:
         (slope, error bar) by output; the bar is infinite where nothing could be measured.
@@ -35,7 +36,7 @@ def slopes(line: Callable[[float], Vector], here: Vector) -> tuple[Vector, Vecto
     size = np.abs(here)
     quotients: list[Vector] = []
     spacing = float(np.finfo(np.float64).eps)
-    for step in STEPS:
+    for step in steps:
         right, left = line(step), line(-step)
         with np.errstate(all="ignore"):
             quotients.append((right - left) / (2.0 * step))
@@ -45,7 +46,7 @@ def slopes(line: Callable[[float], Vector], here: Vector) -> tuple[Vector, Vecto
     value, bar = np.full(here.shape, np.nan), np.full(here.shape, np.inf)
     for k in range(1, len(found)):
         with np.errstate(all="ignore"):
-            own = 2.0 * np.abs(found[k] - found[k - 1]) + ROUNDED * spacing * size / STEPS[k + 1]
+            own = 2.0 * np.abs(found[k] - found[k - 1]) + ROUNDED * spacing * size / steps[k + 1]
         better = np.isfinite(own) & (own < bar)
         value, bar = np.where(better, found[k], value), np.where(better, own, bar)
     return value, bar

@@ -9,6 +9,7 @@ from gradproof._adapters.functional import Pass
 from gradproof._adapters.jax_arrays import functions
 from gradproof._adapters.jax_arrays.arrays import array_of, double, wide
 from gradproof._adapters.jax_arrays.backward import Graph
+from gradproof._adapters.jax_arrays.doubled import doubled
 from gradproof._adapters.jax_arrays.functions import Function
 from gradproof._algebra.backward import Cotangents, Repair
 
@@ -23,6 +24,7 @@ class JaxKit:
     reverse = staticmethod(functions.reversed_by_jax)
     of_function = staticmethod(functions.of_function)
     of_twin = staticmethod(functions.of_twin)
+    doubled = staticmethod(doubled)
 
     def handed(self, chosen: Cotangents, function: Function) -> list[Any]:
         """Cotangents in the formats of the outputs."""

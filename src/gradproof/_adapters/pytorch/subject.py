@@ -9,6 +9,7 @@ import torch
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.pytorch import functions
 from gradproof._adapters.pytorch.backward import Graph, slots_of
+from gradproof._adapters.pytorch.doubled import DoubledTensors, doubled
 from gradproof._adapters.pytorch.functions import Function, Pass
 from gradproof._adapters.pytorch.second import Second
 from gradproof._adapters.pytorch.tensors import LOWER, is_moved, wider
@@ -69,6 +70,10 @@ class TensorSubject:
     def backward(self) -> Graph:
         """The backward pass, for the laws."""
         return Graph(self.function, self.function.behind, self.function.random(), self.claim)
+
+    def doubled(self) -> DoubledTensors | None:
+        """Function and backward pass in double precision; None where there is none, or numbers are complex."""
+        return None if self.twin is not None else doubled(self.function, self.claim)
 
     def second(self) -> "TensorSubject | str":
         """The backward pass as a function of inputs and cotangents; words where it cannot be differentiated."""
