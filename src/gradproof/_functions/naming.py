@@ -18,6 +18,7 @@ from gradproof._functions.merging import with_findings
 from gradproof._functions.signatures import (
     another_value,
     arrays_used,
+    attention,
     crosswise,
     elementwise,
     last_step,
@@ -39,6 +40,7 @@ SIGNATURES: tuple[Signature, ...] = (
     product.explain,
     arrays_used.explain,
     another_value.explain,
+    attention.explain,
     one_number.explain,
 )
 #: Findings that name no cause.
