@@ -62,12 +62,14 @@ def judge_arrays(passed: Passed, chosen: Chosen, settings: Settings) -> Report:
         return _adjoint(subject, Tangents(subject, passed.jvp), report, settings)
 
 
-def with_entries(passed: Passed, chosen: Chosen, settings: Settings, report: Report) -> Report:
+def with_entries(
+    passed: Passed, chosen: Chosen, settings: Settings, report: Report, told: frozenset[str]
+) -> Report:  # fmt: skip
     """The report on a vector-Jacobian product with the wrong entries of its Jacobian, where nothing else explains it.
 
-    Its rows are what it gives for one output at a time.
+    Its rows are what it gives for one output at a time. Of ``told`` inputs more is known than entries say.
     """
-    vague = {n for f in report.findings if f.cause in ("unexplained", "region") for n in f.tensors}
+    vague = {n for f in report.findings if f.cause in ("unexplained", "region") for n in f.tensors} - told
     if not passed.of_arrays or settings.options.method != "auto":
         return report
     subject = passed.in_numpy()
@@ -91,7 +93,7 @@ def with_entries(passed: Passed, chosen: Chosen, settings: Settings, report: Rep
             return _left(right, chosen, settings, sorted(vague))
 
         with planned():
-            return placed(report, columns, matrices_of(claimed, subject.structure.names, matrices), mended)
+            return placed(report, columns, matrices_of(claimed, subject.structure.names, matrices), mended, told)
     except BudgetExhaustedError:
         return replace(report, notes=(*report.notes, OUT_OF_BUDGET))
 

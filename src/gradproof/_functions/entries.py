@@ -45,12 +45,14 @@ class Matrix:
 Left = Callable[[Mapping[int, Entries]], float | None]
 
 
-def placed(report: Report, columns: Columns, matrices: Sequence[Matrix], left: Left) -> Report:
-    """The report with the wrong entries of each wrong Jacobian."""
+def placed(
+    report: Report, columns: Columns, matrices: Sequence[Matrix], left: Left, told: frozenset[str] = frozenset()
+) -> Report:  # fmt: skip
+    """The report with the wrong entries of each wrong Jacobian but those of inputs of which more is known."""
     found: dict[int, tuple[Entries, bool]] = {}
     for k, matrix in enumerate(matrices):
         known = report.tensors.get(matrix.input)
-        if known is None or known.verdict is not Verdict.WRONG:
+        if known is None or known.verdict is not Verdict.WRONG or matrix.input in told:
             continue
         if any(f.cause == "contract" and f.severity == "error" and matrix.input in f.tensors for f in report.findings):
             continue

@@ -105,11 +105,11 @@ def check_function(
         return judged(lambda: first_call(passed.opened(), chosen), settings)
     subject = passed.opened()
     report = judge(subject, chosen, settings)
-    report = _with_names(subject, report, settings)
+    report, told = _with_names(subject, report, settings)
     if vjp is not None and any(f.cause in ("unexplained", "region") for f in report.findings):
         from gradproof._functions.arrays import with_entries
 
-        report = with_entries(passed, chosen, settings, report)
+        report = with_entries(passed, chosen, settings, report, told)
     if order == 2:
         from gradproof._functions.second import with_second
 
@@ -121,10 +121,13 @@ def check_function(
     return _finished(report, passed, settings)
 
 
-def _with_names(subject: "Subject", report: Report, settings: Settings) -> Report:
-    """The report with causes that only a look at the whole Jacobian tells; right gradients pay nothing for it."""
+def _with_names(subject: "Subject", report: Report, settings: Settings) -> tuple[Report, frozenset[str]]:
+    """The report with causes that only a look at the whole Jacobian tells, and the inputs that they are of.
+
+    Right gradients pay nothing for it.
+    """
     if all(f.cause not in ("unexplained", "region", "upstream") for f in report.findings):
-        return report
+        return report, frozenset()
     from gradproof._functions.naming import named
 
     with planned():

@@ -58,7 +58,7 @@ def in_layers(report: Report, whole: Whole, settings: Settings) -> Report:
         except BudgetExhaustedError:
             report = replace(report, notes=(*report.notes, OUT_OF_BUDGET))
             break
-    told = {n for f in findings for n in f.tensors}
+    told = frozenset(n for f in findings for n in f.tensors)
     kept = tuple(
         without(f, told) if f.cause in NAMELESS else f
         for f in report.findings
@@ -102,7 +102,7 @@ def _judged(subject: Subject, settings: Settings) -> Report:
     seen = asked(subject, subject.cotangents(), Chosen(), quick)
     if seen.verdict is not Verdict.WRONG:
         return seen
-    return named(subject, judge(subject, Chosen(), settings), settings)
+    return named(subject, judge(subject, Chosen(), settings), settings)[0]
 
 
 def _places(finding: Finding, call: Called) -> list[int]:

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradproof._adapters.blocks import Bench, Block, bench
 from gradproof._algebra.comparing import attempt, listed
 from gradproof._check import Settings
 from gradproof._evaluation import BudgetExhaustedError
-from gradproof._functions.blocks import Bench, Block, bench
 from gradproof._functions.merging import with_findings
 from gradproof._functions.signatures import (
     another_value,
@@ -48,14 +48,14 @@ NAMELESS = ("unexplained", "region", "upstream")
 OUT_OF_BUDGET = "The budget did not reach for the Jacobian, which might have told the cause."
 
 
-def named(subject: Subject, report: Report, settings: Settings) -> Report:
-    """The report with causes that the Jacobian tells, in place of findings that name none."""
+def named(subject: Subject, report: Report, settings: Settings) -> tuple[Report, frozenset[str]]:
+    """The report with causes that the Jacobian tells, in place of findings that name none, and the inputs concerned."""
     vague = {n for f in report.findings if f.cause in NAMELESS and f.severity == "error" for n in f.tensors}
     known = {n for f in report.findings if f.cause not in NAMELESS and f.severity == "error" for n in f.tensors}
     wrong = [n for n, t in report.tensors.items() if t.verdict is Verdict.WRONG and n in vague - known]
     doubled = subject.doubled() if wrong and settings.options.method == "auto" else None
     if doubled is None:
-        return report
+        return report, frozenset()
 
     def spend(evaluations: int) -> None:
         settings.meter.afford(evaluations)
@@ -64,14 +64,14 @@ def named(subject: Subject, report: Report, settings: Settings) -> Report:
     try:
         found = _looked_at(subject, bench(doubled, spend), wrong)
     except BudgetExhaustedError:
-        return replace(report, notes=(*report.notes, OUT_OF_BUDGET))
-    told = {n for f in found for n in f.tensors}
+        return replace(report, notes=(*report.notes, OUT_OF_BUDGET)), frozenset()
+    told = frozenset(n for f in found for n in f.tensors)
     kept = tuple(f for f in report.findings if f.cause not in NAMELESS or not set(f.tensors) <= told)
     shortened = tuple(without(f, told) if f.cause in NAMELESS else f for f in kept)
-    return with_findings(replace(report, findings=shortened), found) if found else report
+    return (with_findings(replace(report, findings=shortened), found) if found else report), told
 
 
-def without(finding: Finding, told: set[str]) -> Finding:
+def without(finding: Finding, told: frozenset[str]) -> Finding:
     """A finding that names no cause, of what is left of its tensors."""
     left = tuple(n for n in finding.tensors if n not in told)
     if left == finding.tensors:

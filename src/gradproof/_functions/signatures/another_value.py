@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from gradproof._functions.blocks import Block
+from gradproof._adapters.blocks import Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike, axis_words
 
 #: Ways to turn inputs round that are tried.

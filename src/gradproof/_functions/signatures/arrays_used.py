@@ -11,13 +11,13 @@ from itertools import permutations
 
 import numpy as np
 
-from gradproof._functions.blocks import SAME, Block
+from gradproof._adapters.blocks import SAME, Block
 from gradproof._functions.signatures.said import Array, Said, Scene
 
 #: Entries that are looked at first, and least of them that have to agree.
 FIRST, LEAST = 48, 6
 #: Of the wrong entries so many, as a share, must not be next to zero.
-SURE = 0.9
+SURE = 0.5
 #: What is smaller is zero.
 FLAT = 1e-12
 #: Ways to lay one array along the axes of a Jacobian that are tried.
@@ -131,8 +131,10 @@ def _varies(used: _Laid, right: _Laid, axis: int) -> bool:
     """Whether the ratio of two arrays changes along an axis; where not, another array stands for it."""
     with np.errstate(all="ignore"):
         ratio = used.values / right.values
-    spread, size = np.nanmax(ratio, axis=axis) - np.nanmin(ratio, axis=axis), np.nanmax(np.abs(ratio), axis=axis)
-    return not bool(np.all(spread <= SAME * size))
+    known = np.isfinite(ratio)
+    highest, lowest = (np.where(known, ratio, away) for away in (-np.inf, np.inf))
+    spread = highest.max(axis=axis) - lowest.min(axis=axis)  # minus infinity where nothing is known
+    return bool(np.any(spread > SAME * np.where(known, np.abs(ratio), 0.0).max(axis=axis)))
 
 
 def _candidates(scene: Scene, block: Block) -> list[_Laid]:

@@ -11,7 +11,7 @@ from itertools import permutations
 
 import numpy as np
 
-from gradproof._functions.blocks import Block
+from gradproof._adapters.blocks import Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike
 
 
@@ -73,8 +73,7 @@ def _said(slip: str) -> Said:
     cause, detail, words, also = {
         "sigmoid": (
             "other-loss", "of a sigmoid in place of the softmax",
-            "is that of attention whose weights are sigmoids, dS = P (1 - P) dP: what one score does to the other "
-            "weights of its row is left out", ("missing-path", "activation-derivative"),
+            "is that of attention whose weights are sigmoids of their own, dS = P (1 - P) dP", ("missing-path", "activation-derivative"),
         ),
         "sum": (
             "missing-path", "through the sum of the softmax",

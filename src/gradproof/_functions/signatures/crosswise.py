@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradproof._functions.blocks import Block
+from gradproof._adapters.blocks import Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike
 
 

@@ -1,4 +1,4 @@
-"""``activation-derivative`` and ``dropout``: a function of each element by itself, multiplied by another derivative.
+"""``activation-derivative``, ``missing-path`` and ``dropout``: another derivative of a function of single elements.
 
 Every element of the output depends on its own element of the input alone, and so does the claim: both Jacobians are
 then one number an element. Where these do not depend on where in the array an element is, they are functions of it,
@@ -8,7 +8,7 @@ that is a mask.
 
 import numpy as np
 
-from gradproof._functions.blocks import Block
+from gradproof._adapters.blocks import SAME, Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike
 
 #: Rounding of the claim in the format of a lower precision is no matter of the formula: entries nearer than this.
@@ -67,6 +67,15 @@ def _by_value(scene: Scene, block: Block) -> bool:
 
 def _activation(scene: Scene, block: Block) -> Said:
     x, y, claimed = block.x, block.y, block.claimed
+    with np.errstate(all="ignore"):
+        other_use = y / x  # what a product x g(x) gives where g is taken for a constant
+    for kept in (other_use, block.measured - other_use):
+        if np.all(np.isfinite(kept)) and alike(claimed, kept) and np.ptp(kept) > SAME * float(np.max(np.abs(kept))):
+            return Said(
+                "missing-path", "one use of two",
+                "The output is {name} times something that depends on {name} as well, and the gradient lacks what goes "
+                "through one of the two.", "Differentiate both factors: the product rule.", ("activation-derivative",),
+            )  # fmt: skip
     forms = {
         "missing": np.ones_like(x),
         "of the sigmoid": y * (1.0 - y),

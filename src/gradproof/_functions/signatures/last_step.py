@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gradproof._functions.blocks import SAME, Block
+from gradproof._adapters.blocks import SAME, Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike
 
 #: Derivatives as functions of the output.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._functions.blocks import SAME, Block
+from gradproof._adapters.blocks import SAME, Block
 from gradproof._functions.signatures.said import Said, Scene, axis_words, listed_numbers
 
 Mask = NDArray[np.bool_]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._functions.blocks import Block
+from gradproof._adapters.blocks import Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike, axis_words
 
 #: Singular values below this share of the largest entry are none.

@@ -7,7 +7,7 @@ which array was taken.
 
 import numpy as np
 
-from gradproof._functions.blocks import SAME, Block
+from gradproof._adapters.blocks import SAME, Block
 from gradproof._functions.signatures.said import Array, Said, Scene, alike
 
 

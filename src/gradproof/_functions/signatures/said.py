@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof._functions.blocks import SAME, Bench, Block
+from gradproof._adapters.blocks import SAME, Bench, Block
 
 Array = NDArray[np.float64]
 

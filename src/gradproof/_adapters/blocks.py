@@ -209,7 +209,7 @@ class Bench:
         """Whether elements of an input change the output at their own places along an axis alone."""
         x, y = self.values[k], self.here[output]
         rng = np.random.default_rng(29)
-        for index in (0, x.shape[pair[0]] - 1):
+        for index in _some(x.shape[pair[0]]):
             change = np.zeros(x.shape)
             place = _at(x.ndim, (pair[0],), (index,))
             change[place] = NUDGE * self.scale(k) * rng.standard_normal(change[place].shape)
@@ -222,7 +222,7 @@ class Bench:
         """The same of the claim."""
         shape = self.here[output].shape
         rng = np.random.default_rng(31)
-        for index in (0, shape[pair[1]] - 1):
+        for index in _some(shape[pair[1]]):
             given: list[Array | None] = [None] * len(self.here)
             some = np.zeros(shape)
             place = _at(len(shape), (pair[1],), (index,))
@@ -279,6 +279,11 @@ def _distinct(pairs: Sequence[Pair], taken: Sequence[Pair] = ()) -> list[Pair]:
         if all(pair[0] != a and pair[1] != b for a, b in found):
             found.append(pair)
     return found[len(taken) :]
+
+
+def _some(count: int) -> list[int]:
+    """Places that stand for all along an axis: both ends, and one between, as the ends of a sequence are special."""
+    return sorted({0, count // 2, count - 1})
 
 
 def _at_home(changes: Array, axis: int, index: int, allowed: float) -> bool:
