@@ -46,13 +46,13 @@ Left = Callable[[Mapping[int, Entries]], float | None]
 
 
 def placed(
-    report: Report, columns: Columns, matrices: Sequence[Matrix], left: Left, told: frozenset[str] = frozenset()
+    report: Report, columns: Columns, matrices: Sequence[Matrix], left: Left, named: frozenset[str] = frozenset()
 ) -> Report:  # fmt: skip
     """The report with the wrong entries of each wrong Jacobian but those of inputs of which more is known."""
     found: dict[int, tuple[Entries, bool]] = {}
     for k, matrix in enumerate(matrices):
         known = report.tensors.get(matrix.input)
-        if known is None or known.verdict is not Verdict.WRONG or matrix.input in told:
+        if known is None or known.verdict is not Verdict.WRONG or matrix.input in named:
             continue
         if any(f.cause == "contract" and f.severity == "error" and matrix.input in f.tensors for f in report.findings):
             continue

@@ -73,7 +73,8 @@ def _said(slip: str) -> Said:
     cause, detail, words, also = {
         "sigmoid": (
             "other-loss", "of a sigmoid in place of the softmax",
-            "is that of attention whose weights are sigmoids of their own, dS = P (1 - P) dP", ("missing-path", "activation-derivative"),
+            "is that of attention whose weights are sigmoids of their own, dS = P (1 - P) dP",
+            ("missing-path", "activation-derivative"),
         ),
         "sum": (
             "missing-path", "through the sum of the softmax",
