@@ -49,8 +49,8 @@ def test_between_elements() -> None:
     def alone(v: Any, x: Any) -> Any:
         return (v * softmax(x),)
 
-    named(check(softmax, alone, X), "missing-path", "inputs[0]", detail="between places along the last axis")
-    named(check(norm, norm_back(0.0, 0.0), X), "missing-path", "inputs[0]", detail="between places")
+    named(check(softmax, alone, X), "missing-path", "inputs[0]", detail="through one number along the last axis")
+    named(check(norm, norm_back(0.0, 0.0), X), "missing-path", "inputs[0]", detail="through two numbers")
     named(check(softmax, lambda v, x: (v * softmax(x) * (1 - softmax(x)),), X), "other-loss", "inputs[0]",
           detail="of a sigmoid")  # fmt: skip
 
@@ -68,6 +68,9 @@ def test_near_misses() -> None:
     nameless(check(softmax, lambda v, x: (softmax(x) * (v - 2 * (v * softmax(x)).sum(-1, keepdims=True)),), X))
     # A mismatch of rank one along something else than the output.
     nameless(check(mixed, mixed_back(lambda p, dp: p * (dp - (dp * p).sum(-1, keepdims=True)) + p * dp[:, :1]), X))
+
+    # What is no function of each element and a number or two is not known to lack a path, though the claim knows none.
+    nameless(check(lambda x: x @ rand(4, 6, 6), lambda v, x: (v * rand(5, 6) * x,), X))
 
     # One wrong column is of rank one too, and a place in the gradient.
     def lost(v: Any, x: Any) -> Any:

@@ -2,8 +2,8 @@
 
 A path through one number a row (the mean of a normalisation, the sum of a softmax) adds a matrix of rank one to the
 Jacobian of that row. Off the diagonal, where a function of each element by itself has nothing, the claim then has one
-rank less than the measured Jacobian; a term that is there and counted wrongly leaves the rank as it is. Where the
-number is one that the output is divided by, what is missing is the output itself times a gradient.
+rank less than the measured Jacobian, or two; a term that is there and counted wrongly leaves the rank as it is. Where
+the number is one that the output is divided by, what is missing is the output itself times a gradient.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,8 @@ from gradproof._functions.signatures.said import Array, Said, Scene, alike, axis
 
 #: Singular values below this share of the largest entry are none.
 RANKED = 1e-4
+#: With fewer places along an axis, ranks tell nothing.
+LEAST = 4
 #: Ways in which places are parted.
 PARTINGS = 4
 #: A path through one number reaches many places: so many entries, by this share of the largest, on either side.
@@ -29,7 +31,7 @@ def explain(scene: Scene) -> Said | None:
     block = scene.blocks[0]
     if not _beside(block):
         return _divided(scene, block)
-    found = _cut(block) or _ranks(block)
+    found = _ranks(block)
     return found if found is not None or _is_low(block) else _divided(scene, block)
 
 
@@ -67,45 +69,35 @@ def _is_low(block: Block) -> bool:
     return all(np.all(_rank(measured[:, a][:, :, b], block.size) < n // 2) for a, b in _partings(n))
 
 
-def _cut(block: Block) -> Said | None:
-    """The claim does not mix at all along an axis along which the outputs do."""
-    if not _is_cut(block):
-        return None
-    where = axis_words(block.columns[0], block.x.ndim)
-    return Said(
-        "missing-path", f"between places along {where}",
-        f"An element of {{name}} changes the output at other places along {where} as well, and the gradient knows "
-        "nothing of that.", f"Add what comes back from the other places along {where}.",
-        ("other-loss", "activation-derivative"),
-    )  # fmt: skip
-
-
 def _ranks(block: Block) -> Said | None:
-    """Off the diagonal the claim has one rank less, by a matrix of rank one."""
+    """Off the diagonal the claim has one or two ranks less, by a matrix of just that rank."""
     claimed, measured = block.stacked(block.claimed), block.stacked(block.measured)
     n = claimed.shape[1]
-    if n < 4 or not _of_rank_one(claimed - measured, block.size):
+    lost = _lost(claimed - measured, block.size) if n >= LEAST else 0
+    if not lost:
         return None
     for first, second in _partings(n):
         ranks = [_rank(part[:, first][:, :, second], block.size) for part in (claimed, measured)]
-        if not np.all(ranks[0] == ranks[1] - 1):
+        if not np.all(ranks[0] == ranks[1] - lost):
             return None
     where = axis_words(block.columns[0], block.x.ndim)
+    numbers = "one number" if lost == 1 else "two numbers"
     return Said(
-        "missing-path", f"through one number along {where}",
-        f"The gradient of {{name}} lacks what goes through one number that is computed from all places along {where}, "
-        "such as their mean, their variance or their sum.",
-        "Add what comes back through it.",
+        "missing-path", f"through {numbers} along {where}",
+        f"The gradient of {{name}} lacks what goes through {numbers} computed from all places along {where}, such as "
+        "their mean, their variance or their sum.", "Add what comes back through that.", ("other-loss",),
     )  # fmt: skip
 
 
-def _of_rank_one(off: Array, size: float) -> bool:
-    """Whether what is missing has rank one in every block, and reaches many places."""
-    if not np.all(_rank(off, size) <= 1) or not np.any(off):
-        return False
+def _lost(off: Array, size: float) -> int:
+    """The rank of what is missing, 1 or 2, the same in every block and reaching many places; else 0."""
+    ranks = _rank(off, size)
+    lost = int(np.max(ranks))
+    if not 1 <= lost <= min(2, off.shape[1] // 2) or not np.all(ranks == lost):
+        return 0
     left, right = np.abs(off).max(axis=2), np.abs(off).max(axis=1)
     reached = [(part > COUNTED * part.max(axis=1, keepdims=True)).sum(axis=1) for part in (left, right)]
-    return all(float(np.median(count)) >= SPREAD for count in reached)
+    return lost if all(float(np.median(count)) >= SPREAD for count in reached) else 0
 
 
 def _rank(matrices: Array, size: float) -> Array:
