@@ -1,8 +1,8 @@
 """The custom functions that a module uses, each as a function of its own at what it is given there.
 
 The decision behind it: a backward pass is written for a ``torch.autograd.Function``, and that is where it is best
-looked at; everything else PyTorch differentiates. One call of the cost shows which there are, a second what each is
-given, and the graph which parameters lie behind each of its inputs.
+looked at; for everything else, such functions of its own among it, PyTorch answers. One call of the cost shows which
+there are, a second what each is given, and the graph which parameters lie behind each of its inputs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +60,8 @@ def called(
         options: its keyword arguments.
         random: the random state that a call begins with.
     """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return []  # what others wait for inside of a function must not be called by one process alone
     behind = Behind.of([module])
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     noted: dict[Any, _Noted] = {}
@@ -69,6 +71,7 @@ def called(
                 first = cost(module, *args, **options)
             random.restore()
             classes = {custom.node._forward_cls for custom in custom_nodes(outputs_of(first))}
+            classes = {cls for cls in classes if not cls.__module__.startswith("torch.")}
             with behind.after_call(), _watched(module, classes, noted):
                 cost(module, *args, **options)
         finally:
