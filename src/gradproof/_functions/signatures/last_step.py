@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gradproof._adapters.blocks import SAME, Block
-from gradproof._functions.signatures.said import Array, Said, Scene, alike
+from gradproof._functions.signatures.said import Array, Said, Scene
 
+#: Rows that have to be there.
+LEAST = 4
 #: Derivatives as functions of the output.
 SLOPES: Mapping[str, Callable[[Array], Array]] = {
     "": np.ones_like,
@@ -27,30 +29,29 @@ def explain(scene: Scene) -> Said | None:
     if len(scene.blocks) != 1 or not scene.wrong:
         return None
     block = scene.blocks[0]
-    ratio = _row_factors(block)
-    if ratio is None:
+    if np.sum(np.abs(block.stacked(block.measured)).max(axis=2) > SAME * block.size) < LEAST:
         return None
     for right, slope in SLOPES.items():
         for taken, other in SLOPES.items():
-            with np.errstate(all="ignore"):
-                expected = other(block.y) / slope(block.y)
-            if right != taken and np.all(np.isfinite(expected)) and alike(ratio, expected):
-                mended = block.claimed / block.along_rows(expected)
-                return _said(right, taken, np.asarray(mended))
+            if right != taken:
+                with np.errstate(all="ignore"):
+                    wanted, used = block.along_rows(slope(block.y)), block.along_rows(other(block.y))
+                if _made_of(block, wanted, used):
+                    with np.errstate(all="ignore"):
+                        mended = np.where(used == 0.0, block.claimed, block.claimed * wanted / used)
+                    return _said(right, taken, mended)
     return None
 
 
-def _row_factors(block: Block) -> Array | None:
-    """R, (lead, rows), where every row of the claim is r times the measured one; None where it is not so."""
-    matrices = [block.stacked(part) for part in (block.claimed, block.measured)]
-    claimed, measured = matrices
-    size = np.sum(measured**2, axis=2)
-    if not np.all(np.sqrt(size) > SAME * block.size):
-        return None
-    ratio = np.sum(claimed * measured, axis=2) / size
-    if ratio.size < 4 or not np.all(np.abs(claimed - ratio[..., None] * measured) <= SAME * block.size):
-        return None
-    return ratio.reshape(block.y.shape) if np.ptp(ratio) > SAME * float(np.max(np.abs(ratio))) else None
+def _made_of(block: Block, wanted: Array, used: Array) -> bool:
+    """Whether the claim has one factor in every row where the measured entries have another, and no constant one."""
+    if not (np.all(np.isfinite(wanted)) and np.all(np.isfinite(used))) or not np.all(wanted):
+        return False
+    allowed = SAME * block.size * (np.abs(wanted) + np.abs(used))
+    if not np.all(np.abs(block.claimed * wanted - block.measured * used) <= allowed):
+        return False
+    ratio = used / wanted
+    return bool(np.ptp(ratio) > SAME * float(np.max(np.abs(ratio))))
 
 
 def _said(right: str, taken: str, mended: Array) -> Said | None:

@@ -76,8 +76,10 @@ def _said(scene: Scene, zeros: _Zeros) -> Said | None:
 
 def _of_one_mind(zeros: _Zeros, number: int) -> bool:
     """Whether all elements that get anything get it from the same places along an axis of the output."""
-    places = _flat_last(zeros.true, (len(zeros.block.lead) + number,))
-    some = places[places.any(axis=1)]
+    lead, rows, _ = zeros.block.counts
+    others = tuple(lead + k for k in range(rows) if k != number)
+    places = np.moveaxis(np.asarray(zeros.true.any(axis=others)), lead, -1)  # single entries may be zero by chance
+    some = places[places.any(axis=-1)]
     return bool(np.all(some == some[0]))
 
 
