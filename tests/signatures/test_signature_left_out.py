@@ -93,3 +93,15 @@ def test_near_misses() -> None:
 def test_right() -> None:
     right(check(layer, lambda v, x, w, b: (v @ w.T, x.T @ v, v.sum(0)), X, W, B))
     right(check(scan, scan_back(lambda t: False), A, H))
+
+
+def test_the_place_is_that_of_the_wrong_elements() -> None:
+    def assigned(v: Any, table: Any) -> Any:
+        found = np.zeros_like(table)
+        found[INDEX] = v
+        return (found,)
+
+    mask = check(rows, assigned, TABLE).findings[0].where.mask("inputs[0]")
+    expected = np.zeros(TABLE.shape, dtype=bool)
+    expected[[1, 4]] = True  # those that are looked up more than once
+    assert np.array_equal(mask, expected)

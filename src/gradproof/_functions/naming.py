@@ -6,9 +6,10 @@ measured and not argued.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof._adapters.blocks import Bench, Block, bench
 from gradproof._algebra.comparing import attempt, listed
@@ -84,7 +85,7 @@ def _looked_at(subject: Subject, at: Bench, wrong: Sequence[str]) -> list[Findin
     """One finding for each cause, of all inputs in which it is the same."""
     slots = subject.backward().inputs
     names = tuple(slot.name for slot in slots)
-    found: dict[tuple[str, str], list[tuple[str, Said, float | None]]] = {}
+    found: dict[tuple[str, str], list[_Told]] = {}
     for k, name in enumerate(names):
         if name not in wrong:
             continue
@@ -100,8 +101,34 @@ def _looked_at(subject: Subject, at: Bench, wrong: Sequence[str]) -> list[Findin
         if isinstance(said, Exception):
             continue  # the user's code does not run where the signature would look
         if said is not None:
-            found.setdefault((said.cause, said.detail), []).append((name, said, _left(scene, said)))
-    return [_finding(told, {s.name: s.shape for s in slots}) for told in found.values()]
+            found.setdefault((said.cause, said.detail), []).append(_Told(name, said, _left(scene, said), _mask(scene)))
+    return [_finding(told) for told in found.values()]
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What is said of one input.
+
+    Attributes:
+        name: the input's.
+        said: the cause.
+        left: what is left of the difference once it is mended; None where that is not known.
+        mask: the elements of the input whose gradient is wrong for some cotangent.
+    """
+
+    name: str
+    said: Said
+    left: float | None
+    mask: NDArray[np.bool_]
+
+
+def _mask(scene: Scene) -> NDArray[np.bool_]:
+    found = np.zeros(scene.bench.values[scene.blocks[0].input].shape, dtype=bool)
+    for block in scene.blocks:
+        lead, rows, _ = block.counts
+        off = block.off.any(axis=tuple(range(lead, lead + rows)))
+        found |= np.transpose(off, np.argsort((*(a for a, _ in block.lead), *block.columns)))
+    return found
 
 
 def _blocks(at: Bench, k: int) -> tuple[Block, ...]:
@@ -128,12 +155,14 @@ def _left(scene: Scene, said: Said) -> float | None:
     return float(off / (2.0 * size)) if size else None
 
 
-def _finding(told: Sequence[tuple[str, Said, float | None]], shapes: dict[str, tuple[int, ...]]) -> Finding:
-    names = tuple(name for name, _, _ in told)
-    said, lefts = told[0][1], [left for _, _, left in told]
+def _finding(told: Sequence[_Told]) -> Finding:
+    names, masks = tuple(t.name for t in told), {t.name: t.mask for t in told}
+    said, lefts = told[0].said, [t.left for t in told]
     repaired = None if any(left is None for left in lefts) else max(left for left in lefts if left is not None)
-    masks = {name: np.ones(shapes[name], dtype=bool) for name in names}
+    whole = all(mask.all() for mask in masks.values())
+    count = sum(int(mask.sum()) for mask in masks.values())
+    text = f"all of {listed(names)}" if whole else f"{count} elements of {listed(names)}"
     return Finding(
-        said.cause, "error", names, Place(f"all of {listed(names)}", masks), said.message.format(name=listed(names)),
+        said.cause, "error", names, Place(text, masks), said.message.format(name=listed(names)),
         said.fix.format(name=listed(names)), said.detail, also=said.also, repaired=repaired,
     )  # fmt: skip
