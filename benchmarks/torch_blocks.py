@@ -8,7 +8,7 @@ where they are not that, name none.
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Seen:
         place: "exact", "superset" or "other"; "" where it does not count.
         cause: "right", "another" or "none"; "" where it does not count.
         named: the cause that was named.
+        evaluations: what the check took.
     """
 
     block: str
@@ -73,19 +74,21 @@ class Seen:
     place: str = ""
     cause: str = ""
     named: str = ""
+    evaluations: int = 0
 
 
 def scored(block: str, label: str, slip: str, report: gp.Report, truth: tuple[set[str], tuple[str, ...]]) -> Seen:
     """A report beside what is true: the spoilt tensors, and the causes that say the same."""
     spoilt, causes = truth
     if not slip or report.verdict != "wrong":
-        return Seen(block, label, slip, str(report.verdict))
+        return Seen(block, label, slip, str(report.verdict), evaluations=report.evaluations)
     wrong = {name for name, found in report.tensors.items() if found.verdict == "wrong"}
     place = "exact" if wrong == spoilt else "superset" if wrong > spoilt else "other"
     named = next((f.cause for f in report.findings if f.severity == "error"), "unexplained")
     says = [cause for cause in causes if cause != "unexplained"]
     cause = "right" if named in says else "none" if named in NAMELESS else "another"
-    return Seen(block, label, slip, str(report.verdict), place if spoilt else "", cause, named)
+    place = place if spoilt else ""
+    return Seen(block, label, slip, str(report.verdict), place, cause, named, report.evaluations)
 
 
 def of_layers(block: str, seed: int) -> Iterator[Seen]:
@@ -158,6 +161,11 @@ def check_block(item: Item) -> list[Seen]:
         return list(of_modules(item.block, item.seed))
 
 
+def _mean(seen: Sequence[Seen]) -> int:
+    """Evaluations of a check."""
+    return round(sum(s.evaluations for s in seen) / max(len(seen), 1))
+
+
 def main() -> int:
     parser = arguments(__doc__ or "")
     settings = parser.parse_args()
@@ -174,10 +182,12 @@ def main() -> int:
             len(slips), len(wrong), sum(s.verdict == "correct" for s in slips),
             *(sum(s.place == place for s in wrong) for place in ("exact", "superset", "other")),
             *(sum(s.cause == cause for s in wrong) for cause in ("right", "another", "none")),
+            _mean(right), _mean(wrong),
         ])  # fmt: skip
     headers = [
         "block", "right ones", "correct", "called wrong", "slips", "wrong", "called correct",
         "place exact", "superset", "other", "cause right", "another", "none",
+        "evaluations, right ones", "wrong ones",
     ]  # fmt: skip
     table("blocks with hand-written backward passes", headers, rows)
     for title, lines in (

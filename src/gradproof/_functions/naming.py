@@ -94,7 +94,7 @@ def _looked_at(subject: Subject, at: Bench, wrong: Sequence[str]) -> list[Findin
             raise blocks
         if isinstance(blocks, Exception) or not blocks:
             continue
-        scene = Scene(at, names, tuple(s.name for s in subject.outputs), subject.backward().draws, blocks)
+        scene = Scene(at, names, tuple(s.name for s in subject.outputs), blocks)
         said = attempt(_read, scene)
         if isinstance(said, BudgetExhaustedError):
             raise said

@@ -23,14 +23,12 @@ class Scene:
         bench: measures.
         inputs: the names of the inputs.
         outputs: the names of the outputs.
-        draws: whether the function draws random numbers.
         blocks: the Jacobian of each output in the input.
     """
 
     bench: Bench
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    draws: bool
     blocks: tuple[Block, ...]
 
     @property
