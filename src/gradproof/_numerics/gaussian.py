@@ -4,8 +4,8 @@ The decision behind it: number i of a stream depends on (seed, i) alone, so that
 wherever its parameters live. Blocks of fixed length, each with a generator of its own, give that at the price of
 drawing at most one block too much at either end. SFC64 is NumPy's fastest source of normals (8 ns each against 12 for
 Philox, measured) and single precision buys nothing on top of it; Box and Muller's transform of single precision takes
-0.6 times as long for 10,000 numbers and twice as long for 300. The draw is an exact Gaussian, not a sum of uniforms: the
-chi-square bound stands on its extreme lower tail.
+0.6 times as long for 10,000 numbers and twice as long for 300. The draw is an exact Gaussian, not a sum of uniforms:
+the chi-square bound stands on its extreme lower tail.
 """
 
 from collections.abc import Sequence
