@@ -25,6 +25,7 @@ def check_function(
     jacobian: Any = None,
     kwargs: Mapping[str, Any] | None = None,
     argnums: int | Sequence[int] | None = None,
+    cotangent: Any = None,
     order: int = 1,
     regimes: bool = False,
     bounds: Any = None,
@@ -60,6 +61,8 @@ def check_function(
             the first array, or of what argnums names.
         kwargs: keyword arguments; tensors among them count as inputs under their own names.
         argnums: positions of the inputs to differentiate.
+        cotangent: what to see the outputs through, in place of random numbers: an array of the output's shape, or a
+            tuple, list or dict of them for several outputs, None for one that is left out. The laws draw their own.
         order: 2 to judge the derivative of the backward pass as well (double backward).
         regimes: whether to go through other sizes, scales, zeros and ties as well.
         twin: the same function in float64, for one that supports lower precision alone: its derivative is the
@@ -99,13 +102,25 @@ def check_function(
                     None if bounds is None and domain is None else Allowed(bounds, domain))  # fmt: skip
     chosen = Chosen(read_patterns("only", only), read_patterns("exclude", exclude))
     if jacobian is not None or jvp is not None:
-        if order != 1 or regimes:
-            raise InputError.of(DOING, "`order` and `regimes`", "left out beside jacobian= and jvp=",
-                                f"order={order}, regimes={regimes}", "Leave them out, or pass vjp=.")  # fmt: skip
+        if order != 1 or regimes or cotangent is not None:
+            got = f"order={order}, regimes={regimes}" + ("" if cotangent is None else ", and a cotangent")
+            raise InputError.of(DOING, "`order`, `regimes` and `cotangent`", "left out beside jacobian= and jvp=", got,
+                                "Leave them out, or pass vjp=.")  # fmt: skip
         return _of_arrays(passed, chosen, settings)
+    if cotangent is not None and regimes:
+        raise InputError.of(DOING, "`cotangent`", "left out beside regimes=True, which changes the shapes of outputs",
+                            "given", "Leave one of them out.")  # fmt: skip
+
+    def opened() -> "Subject":
+        if cotangent is None:
+            return passed.opened()
+        from gradproof._functions.given import seen_through  # hardly anyone has one
+
+        return seen_through(passed.opened(), cotangent)
+
     if not is_made():
-        return judged(lambda: first_call(passed.opened(), chosen), settings)
-    subject = passed.opened()
+        return judged(lambda: first_call(opened(), chosen), settings)
+    subject = opened()
     report = judge(subject, chosen, settings)
     report, told = _with_names(subject, report, settings)
     if vjp is not None and any(f.cause in ("unexplained", "region") for f in report.findings):
