@@ -101,11 +101,26 @@ def test_the_function_and_the_layer_are_named() -> None:
 
 def test_parameters_of_a_function_are_named_as_in_the_module() -> None:
     torch.manual_seed(1)
+    report = report_on(Applied(RIGHT), Applied(project(lambda v, x: v.t() @ x.flip(0)), (5, 5)))
+    found = report.findings[0]
+    assert (found.cause, found.tensors) == ("permuted", ("2.parts.0",)), str(report)
+    assert "the gradient of 2.parts.0 is that of the function with argument 0" in found.message, str(report)
+
+
+def test_a_place_that_the_module_tells_stays() -> None:
+    torch.manual_seed(1)
     report = report_on(Applied(RIGHT), Applied(project(lambda v, x: v[:-1].t() @ x[:-1]), (5, 5)))
     found = report.findings[0]
-    assert (found.cause, found.tensors) == ("region", ("2.parts.0",)), str(report)
-    assert "the gradient of 2.parts.0 lacks" in found.message, str(report)
-    assert found.also == ("missing-path",)
+    assert (found.cause, found.detail, found.also) == ("region", "the last example left out", ("missing-path",))
+    assert found.repaired is not None
+
+    def one_row(v: Any, x: Any) -> Any:
+        gradient = v.t() @ x
+        gradient[3] = 0.0
+        return gradient
+
+    found = report_on(Applied(RIGHT), Applied(project(one_row), (5, 5))).findings[0]
+    assert (found.cause, found.where.text) == ("region", "row 3 of 2.parts.0")
 
 
 def test_what_lies_behind_the_wrong_input_alone_is_blamed() -> None:

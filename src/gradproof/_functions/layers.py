@@ -85,11 +85,12 @@ def _of_function(call: Called, vague: set[str], report: Report, settings: Settin
         raise seen
     if isinstance(seen, Exception) or seen.verdict is not Verdict.WRONG:
         return []
-    found = []
+    found, placed = [], {n for f in report.findings if f.cause == "region" for n in f.tensors}
     for finding in seen.findings:
         if finding.severity == "error" and finding.cause != "unexplained":
             behind = frozenset[str]().union(*(call.behind[k] for k in _places(finding, call)))
-            tensors = [n for n in report.tensors if n in vague & behind]
+            wanted = vague & behind if finding.cause not in NAMELESS else (vague & behind) - placed
+            tensors = [n for n in report.tensors if n in wanted]
             if tensors:
                 found.append(_told(call, finding, tensors, report))
                 vague = vague - set(tensors)
@@ -112,10 +113,12 @@ def _places(finding: Finding, call: Called) -> list[int]:
 
 def _told(call: Called, finding: Finding, tensors: Sequence[str], report: Report) -> Finding:
     masks = {n: np.ones(report.tensors[n].shape, dtype=bool) for n in tensors}
+    whole = Place(f"all of {listed(tensors)}", masks)
+    place = next((f.where for f in report.findings if f.cause == "region" and [*f.tensors] == [*tensors]), whole)
     where = f" in {call.layer}" if call.layer else ""
     first = _renamed(call, finding.message)
     return replace(
-        finding, tensors=tuple(tensors), where=Place(f"all of {listed(tensors)}", masks),
+        finding, tensors=tuple(tensors), where=place,
         message=f"{call.name}{where}, judged by itself, is wrong: {first[:1].lower()}{first[1:]}",
         fix=_renamed(call, finding.fix), detail=_renamed(call, finding.detail),
     )  # fmt: skip

@@ -46,12 +46,15 @@ SIGNATURES: tuple[Signature, ...] = (
 )
 #: Findings that name no cause.
 NAMELESS = ("unexplained", "region", "upstream")
+#: Elements among which a single wrong one is an exception.
+MANY = 64
 OUT_OF_BUDGET = "The budget did not reach for the Jacobian, which might have told the cause."
 
 
 def named(subject: Subject, report: Report, settings: Settings) -> tuple[Report, frozenset[str]]:
     """The report with causes that the Jacobian tells, in place of findings that name none, and the inputs concerned."""
-    vague = {n for f in report.findings if f.cause in NAMELESS and f.severity == "error" for n in f.tensors}
+    nameless = (f for f in report.findings if f.cause in NAMELESS and f.severity == "error" and not _is_lone(f))
+    vague = {n for f in nameless for n in f.tensors}
     known = {n for f in report.findings if f.cause not in NAMELESS and f.severity == "error" for n in f.tensors}
     wrong = [n for n, t in report.tensors.items() if t.verdict is Verdict.WRONG and n in vague - known]
     doubled = subject.doubled() if wrong and settings.options.method == "auto" else None
@@ -70,6 +73,12 @@ def named(subject: Subject, report: Report, settings: Settings) -> tuple[Report,
     kept = tuple(f for f in report.findings if f.cause not in NAMELESS or not set(f.tensors) <= told)
     shortened = tuple(without(f, told) if f.cause in NAMELESS else f for f in kept)
     return (with_findings(replace(report, findings=shortened), found) if found else report), told
+
+
+def _is_lone(finding: Finding) -> bool:
+    """Whether it is about one element among many: a rule that makes an exception of that is no slip with a name."""
+    masks = finding.where.masks.values()
+    return sum(int(m.sum()) for m in masks) == 1 and sum(m.size for m in masks) > MANY
 
 
 def without(finding: Finding, told: frozenset[str]) -> Finding:
