@@ -110,3 +110,19 @@ def test_exchanged_and_negated_is_not_an_exchange() -> None:
 def test_right() -> None:
     for name in ("course", "attention"):
         silent(check(net(name)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_complex_claim_is_no_candidate_for_a_real_tensor() -> None:
+    rng = np.random.default_rng(6)
+    params = {"z": rng.standard_normal(6) + 1j * rng.standard_normal(6), "x": rng.standard_normal((2, 3))}
+
+    def cost(p: dict[str, Any]) -> float:
+        return float(np.sum(np.abs(p["z"]) ** 4) + np.sum(np.tanh(p["x"])))
+
+    def grads(p: dict[str, Any]) -> dict[str, Any]:
+        return {"z": 4.0 * np.abs(p["z"]) ** 2 * p["z"], "x": 1.0 - np.tanh(p["x"])}
+
+    report = gp.check(cost, params, grads)
+    assert [name for name, t in report.tensors.items() if t.verdict == "wrong"] == ["x"]
+    assert "swapped" not in {f.cause for f in report.findings}

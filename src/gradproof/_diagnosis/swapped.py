@@ -19,7 +19,8 @@ def explain(case: Case) -> Sequence[Explanation]:
     takes: dict[int, int] = {}
     for s in open_:
         for j, claim in case.claims.items():
-            if j != s.index and claim.size == s.claim.size and s.leaves_nothing(claim.reshape(s.claim.shape)):
+            fits = j != s.index and claim.size == s.claim.size and _alike(claim, s.claim)
+            if fits and s.leaves_nothing(claim.reshape(s.claim.shape)):
                 takes[s.index] = j
     found, done = [], set[int]()
     for i, j in permutations(takes, 2):
@@ -50,13 +51,18 @@ def copies(case: Case) -> Sequence[Explanation]:
         if not size or s.tensor.size < 2 or np.ptp(np.abs(s.claim)) <= ONE * size:
             continue
         for j, claim in case.claims.items():
-            shown = claim.reshape(s.claim.shape) if claim.size == s.claim.size else None
+            shown = claim.reshape(s.claim.shape) if claim.size == s.claim.size and _alike(claim, s.claim) else None
             if j != s.index and shown is not None and np.linalg.norm(shown - s.claim) <= ONE * size:
                 found.append(_copy(case, s.index, j))
                 break
     taken = {e.tensors[0] for e in found}
     # Of two that are wrong alike neither is known to be the copy.
     return [e for e in found if not any(_same(case, e.tensors[0], i) for i in taken - set(e.tensors))]
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether both are complex or both real."""
+    return np.iscomplexobj(one) == np.iscomplexobj(other)
 
 
 def _same(case: Case, one: int, other: int) -> bool:
