@@ -16,6 +16,15 @@ def rand(seed: int, *shape: int) -> Any:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
+def scan(a: Any, x: Any) -> Any:
+    """States of h = a h + x along the second axis."""
+    h, states = np.zeros_like(x[:, 0]), []
+    for t in range(x.shape[1]):
+        h = a[:, t] * h + x[:, t]
+        states.append(h)
+    return np.stack(states, 1)
+
+
 def check(function: Any, backward: Backward, *inputs: Any) -> gp.Report:
     """The report on ``function(*inputs)`` with ``backward(v, *inputs) -> gradients``."""
     return gp.check_function(function, *inputs, vjp=lambda given, v: backward(v, *given))

@@ -1,7 +1,7 @@
 from typing import Any
 
 import numpy as np
-from slipped import check, named, nameless, rand, right
+from slipped import check, named, nameless, rand, right, scan
 
 X, Z, W = rand(1, 6, 4), rand(2, 6, 4), rand(3, 4, 4)
 
@@ -47,13 +47,6 @@ def test_an_input_left_out() -> None:
 
 
 def test_another_step() -> None:
-    def scan(a: Any, x: Any) -> Any:
-        h, states = np.zeros_like(x[:, 0]), []
-        for t in range(x.shape[1]):
-            h = a[:, t] * h + x[:, t]
-            states.append(h)
-        return np.stack(states, 1)
-
     def backward(shift: int) -> Any:
         def pulled(v: Any, a: Any, x: Any) -> Any:
             y, da, dx, carry = scan(a, x), np.zeros_like(a), np.zeros_like(x), np.zeros_like(x[:, 0])
