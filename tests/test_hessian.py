@@ -79,6 +79,9 @@ def test_what_is_refused() -> None:
         gp.check_hessian(grads, PARAMS, np.eye(4), hvp=hvp)
     with pytest.raises(gp.InputError, match="function"):
         gp.check_hessian(3, PARAMS, np.eye(4))  # type: ignore[arg-type]
+    for cost in (lambda p: float(np.sum(p**3)), lambda p: np.sum(p**3), lambda p: p[:2]):
+        with pytest.raises(gp.InputError, match=r"gradient of p, shape \(4,\)"):
+            gp.check_hessian(cost, np.ones(4), lambda p: np.diag(6.0 * p))
     with pytest.raises(gp.InputError, match="complex"):
         gp.check_hessian(lambda z: z, np.ones(2) * 1j, np.eye(2))
 
@@ -100,3 +103,12 @@ def test_what_is_wrong_is_called_a_second_derivative() -> None:
         assert "The second derivative of p is" in report.findings[0].message
         assert "gradient" not in report.findings[0].message + report.findings[0].fix
         assert "The second derivative of p" in " ".join(str(report).split())
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_a_cost_in_the_place_of_the_gradient_of_tensors(framework: str) -> None:
+    make = pytest.importorskip(framework)
+    x = make.ones(4) if framework == "torch" else make.numpy.ones(4)
+    with pytest.raises(gp.InputError, match="but is one number"):
+        gp.check_hessian(lambda p: (p**3).sum(), x, lambda p: np.diag(6.0 * np.ones(4)))
+    assert gp.check_hessian(lambda p: 3 * p**2, x, lambda p: np.diag(6.0 * np.ones(4))).passed

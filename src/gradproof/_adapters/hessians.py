@@ -16,7 +16,7 @@ from gradproof._adapters.foreign import Flat, framework_in, numbers
 from gradproof._adapters.numpy import Call
 from gradproof._adapters.translating import in_numpy
 from gradproof._adapters.user import argument_name, takes_parameters
-from gradproof._adapters.vectors import returned, vector_of
+from gradproof._adapters.vectors import fitting, returned, vector_of
 from gradproof._errors import InputError
 from gradproof._tree import Leaf, Structure, pair
 
@@ -64,7 +64,7 @@ class Hessian:
         if framework == "torch":
             from gradproof._adapters.pytorch.hessians import along
 
-            cost = along(self.grads, self._values, self.directions[0])
+            cost = along(self.grads, self._gradient, self.directions[0])
         elif framework == "jax":
             from gradproof._adapters.jax_arrays import hessians as jax_hessians
 
@@ -127,11 +127,14 @@ class Hessian:
         return ""
 
     def _cost(self, params: Any, *args: Any, **options: Any) -> Any:
-        found = self._values(self.grads(params, *args, **options))
+        found = self._gradient(self.grads(params, *args, **options))
         return sum(np.sum(u * np.asarray(g)) for u, g in zip(self.directions[0], found, strict=True))
 
     def _claimed(self, params: Any, *args: Any, **options: Any) -> Flat:
         return Flat(dict(zip(self.names, self.times(params, self.directions[0], *args, **options), strict=True)))
+
+    def _gradient(self, tree: Any) -> list[Any]:
+        return fitting(self._values(tree), self.structure.leaves)
 
     def _values(self, tree: Any, foreign: Callable[[Any], Any] | None = None) -> list[Any]:
         """What a gradient holds, in the order of the parameters."""

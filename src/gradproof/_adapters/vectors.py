@@ -4,13 +4,15 @@ The decision behind it: SciPy makes a vector of ``[1.0, 2.0]`` before it calls a
 list is a nesting for everybody else, so it is only read as a vector where the gradient comes back as one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gradproof._adapters.numpy import Call
+from gradproof._errors import InputError
+from gradproof._tree import Leaf
 
 
 def vector_of(value: Any) -> Any:
@@ -41,3 +43,20 @@ def returned(function: Callable[..., Any], vector: Any, args: Any, options: Any)
         return function(vector.copy(), *args, **options)
     except Exception:  # whatever it raises, it was written for the list
         return None
+
+
+def fitting(gradient: list[Any], leaves: Sequence[Leaf]) -> list[Any]:
+    """A gradient, in the order of the parameters, if it has an element for each of theirs.
+
+    Raises:
+        InputError: it has not, as a cost that was passed in its place; what is one number would fit by broadcasting.
+    """
+    for value, leaf in zip(gradient, leaves, strict=True):
+        shape = tuple(np.shape(value))
+        if int(np.prod(shape)) != leaf.array.size:
+            got = "one number" if shape == () else f"one of shape {shape}"
+            raise InputError.of(
+                "computing direction . gradient", "`grads`", f"a gradient of {leaf.name}, shape {leaf.array.shape}",
+                got, "Pass the gradient of the cost, not the cost.",
+            )  # fmt: skip
+    return gradient

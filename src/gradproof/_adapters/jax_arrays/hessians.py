@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof._adapters.jax_arrays.trees import entries_of, structure_of
+from gradproof._adapters.vectors import fitting
 from gradproof._errors import InputError
 from gradproof._tree import Structure, pair
 
@@ -46,7 +47,7 @@ def _in_order(tree: Any, structure: Structure) -> list[Any]:
             "computing direction . gradient", "`grads`", f"a gradient of {', '.join(structure.names)}",
             f"none of {', '.join(missing)}", "Return an entry for each parameter.",
         )  # fmt: skip
-    return [entries[partners[name]] for name in structure.names]
+    return fitting([entries[partners[name]] for name in structure.names], structure.leaves)
 
 
 def tangent(params: Any, root: str, vector: Sequence[NDArray[Any]]) -> Any:
