@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from gradproof._numerics.noise import HALF, Pilot, pilot, quantum
 
@@ -16,9 +15,9 @@ EPSILON = 2.0**-52
 def measured(psi: Callable[[float], float], *, claim: float = 0.0) -> dict[str, Any]:
     """The pilot along a line on which the cost is a function of the step."""
 
-    def line(steps: Sequence[float]) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-        raw = np.array([psi(step) for step in steps], dtype=float)
-        return raw, raw - psi(0.0) - claim * np.array(steps)
+    def line(steps: Sequence[float]) -> tuple[list[float], list[float]]:
+        raw = [float(psi(step)) for step in steps]
+        return raw, [value - psi(0.0) - claim * step for value, step in zip(raw, steps, strict=True)]
 
     return pilot(line, np.float64(psi(0.0)), EPSILON)
 
@@ -43,19 +42,19 @@ def test_quantum(values: list[float], grid: float) -> None:
 @pytest.mark.parametrize("sigma", [1e-12, 1e-6, 1e3])
 def test_levels_of_white_noise_are_its_deviation(sigma: float) -> None:
     rng = np.random.default_rng(1)
-    found = np.array([Pilot(z, z).level for z in sigma * rng.normal(size=(2000, 2 * HALF + 1))])
+    found = np.array([Pilot(z, z).level for z in (sigma * rng.normal(size=(2000, 2 * HALF + 1))).tolist()])
     assert np.sqrt(np.mean(found**2, axis=0)) == pytest.approx(np.full(2 * HALF, sigma), rel=0.1)
 
 
 def test_levels_of_a_polynomial_vanish_above_its_degree() -> None:
-    t = np.arange(-HALF, HALF + 1.0)
-    level = Pilot(t**3, t**3).level
+    cubes = [float(t) ** 3 for t in range(-HALF, HALF + 1)]
+    level = Pilot(cubes, cubes).level
     assert level[2] > 1.0
     assert max(level[3:]) < 1e-12
 
 
 def test_levels_do_not_overflow() -> None:
-    z = 1e200 * np.random.default_rng(2).normal(size=2 * HALF + 1)
+    z = (1e200 * np.random.default_rng(2).normal(size=2 * HALF + 1)).tolist()
     assert all(1e198 < level < 1e201 for level in Pilot(z, z).level)
 
 

@@ -239,12 +239,11 @@ def take_pilot(evaluator: Evaluator, parts: Sequence[Part], seed: int, cost: Any
     """
     direction = Direction((seed,), tuple(parts))
 
-    def line(steps: Sequence[float]) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    def line(steps: Sequence[float]) -> tuple[Sequence[Any], Sequence[float]]:
         samples = evaluator.lines([Ray(direction, tuple(step for step in steps if step))])[0]
-        away = np.flatnonzero(steps)  # the point itself was evaluated before
-        costs = np.full(len(steps), cost, samples.costs.dtype)
-        found = np.zeros(len(steps))
-        costs[away], found[away] = samples.costs, residuals(samples, cost)
+        away = zip(samples.costs, residuals(samples, cost), strict=True)
+        here = type(samples.costs[0])(cost), 0.0  # the point itself was evaluated before
+        costs, found = zip(*(next(away) if step else here for step in steps), strict=True)
         return costs, found
 
     found = pilot(line, cost, evaluator.problem.epsilon, evaluator.problem.grain)
@@ -257,16 +256,16 @@ def _both(steps: Sequence[float]) -> tuple[float, ...]:
 
 def residuals(samples: Samples, cost: Any) -> list[float]:
     """psi(t) - psi(0), formed in the precision of evaluation before it is rounded to float64."""
-    if samples.costs.dtype == np.float64:  # so few numbers that Python is done before NumPy has begun
+    pairs = zip(samples.costs, samples.claimed, strict=True)
+    if type(samples.costs[0]) is float:
         at_point = float(cost)
-        pairs = zip(samples.costs.tolist(), samples.claimed.tolist(), strict=True)
         return [(away - at_point) - claimed for away, claimed in pairs]
     with np.errstate(invalid="ignore", over="ignore"):
-        return [*map(float, (samples.costs - cost) - samples.claimed)]
+        return [float((away - cost) - claimed) for away, claimed in pairs]
 
 
 def _pairs(steps: Sequence[float], samples: Samples, cost: Any) -> list[Pair]:
-    residual, costs, magnitude = residuals(samples, cost), samples.costs.tolist(), samples.magnitude.tolist()
+    residual, costs, magnitude = residuals(samples, cost), samples.costs, samples.magnitude
     found = []
     for i, step in enumerate(steps):
         plus, minus = 2 * i, 2 * i + 1

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -301,9 +302,9 @@ class ArrayProblem:
                 abs(factor) * float(np.abs(piece.claim * values).sum())
                 for piece, (values, factor) in zip(numbers.pieces, numbers.values, strict=True)
             )
-        dtype = self.point.theta.dtype
-        sums = np.array([size * magnitude for size in sizes])
-        return Samples(np.array(costs, dtype), np.array(claimed, dtype), sums, numbers.slope)
+        number: Any = float if self.point.theta.dtype == np.float64 else self.point.theta.dtype.type
+        sums = [size * magnitude for size in sizes]
+        return Samples([*map(number, costs)], [*map(number, claimed)], sums, numbers.slope)
 
     def displaced(self, direction: Direction, step: float) -> NDArray[Any]:
         """All coordinates after a step along a direction."""
@@ -416,88 +417,79 @@ class ArrayProblem:
     def _pieces(self, parts: tuple[Part, ...]) -> "tuple[_Piece, ...]":
         """Where directions with these parts move, and their weights there; kept, as seeds change more often.
 
-        A piece lies within one block of random numbers, and all pieces of a block share one draw.
+        Neighbouring tensors are moved in one go. A piece lies within one block of random numbers, and all pieces of a
+        block share one draw.
         """
         if self._pattern[0] is parts or self._pattern[0] == parts:
             return self._pattern[1]
-        cut = [(first, part) for first, members in self._spans(parts) for part in self._cut(self._by_tensor(members))]
-        reach = {start // BLOCK: stop for _, (start, stop, _) in cut}  # the last of a block goes furthest
-        pieces: list[_Piece] = []
-        for first, (start, stop, weights) in cut:
-            base, claim = self._base[start:stop], self.point.claim[start:stop]
-            native, unit = self.point.native[first.tensor], first.weighting is Weighting.UNIT
-            block, norm = start // BLOCK, _size(claim, weights)
-            pieces.append(_Piece(start, stop, block * BLOCK, reach[block], weights, base, claim, native, unit, norm))
-        self._pattern = parts, tuple(pieces)
+        runs: list[list[_Cover]] = []
+        reach: dict[int, int] = {}  # the last of a block goes furthest
+        for cover in self._covers(parts):
+            last = runs[-1][-1] if runs else None
+            if last is not None and last.stop == cover.start and cover.start % BLOCK and last.kind == cover.kind:
+                runs[-1].append(cover)
+            else:
+                runs.append([cover])
+            reach[cover.start // BLOCK] = cover.stop
+        self._pattern = parts, tuple(self._piece(run, reach[run[0].start // BLOCK]) for run in runs)
         return self._pattern[1]
 
-    def _cut(
-        self, tensors: Sequence[tuple[int, int, list[Part]]]
-    ) -> Iterator[tuple[int, int, float | NDArray[np.float64]]]:
-        """Neighbouring coordinates, block by block: small tensors together, large ones in several pieces."""
-        together: list[tuple[int, int, float | NDArray[np.float64]]] = []
-        for low, high, members in tensors:
-            weights, start = self._weights(low, high, members), low
-            while start < high:
+    def _covers(self, parts: Sequence[Part]) -> "Iterator[_Cover]":
+        """The coordinates that parts move, in their order and cut into blocks; bins of one tensor are one."""
+        together: dict[tuple[int, int], list[Part]] = {}
+        for part in sorted(parts, key=_ORDER):
+            record = self.point.tensors[part.tensor]
+            bounds = record.offset + part.start, record.offset + (record.size if part.stop < 0 else part.stop)
+            together.setdefault(bounds, []).append(part)
+        for (low, high), members in together.items():
+            first = members[0]
+            weights, floor = self._weights(low, high, members)
+            kind = self.point.native[first.tensor], first.weighting is Weighting.UNIT, floor > 0.0
+            for start in (low, *range(low - low % BLOCK + BLOCK, high, BLOCK)) if low < high else ():
                 stop = min(high, start - start % BLOCK + BLOCK)
-                if together and start % BLOCK == 0:
-                    yield _joined(together)
-                    together = []
                 own = weights if isinstance(weights, float) else weights[start - low : stop - low]
-                together.append((start, stop, own))
-                start = stop
-        if together:
-            yield _joined(together)
+                yield _Cover(start, stop, own, floor, kind)
 
-    def _weights(self, low: int, high: int, members: list[Part]) -> float | NDArray[np.float64]:
-        """The weights of one tensor's elements; one number where they are all alike."""
+    def _piece(self, run: "Sequence[_Cover]", reach: int) -> "_Piece":
+        """Neighbouring coordinates with their weights as one piece."""
+        (start, _, weights, floor, (native, unit, equalised)), stop = run[0], run[-1].stop
+        base, claim = self._base[start:stop], self.point.claim[start:stop]
+        lengths = [cover.stop - cover.start for cover in run]
+        if all(isinstance(cover.weights, float) for cover in run):
+            if len(run) > 1:
+                weights = np.repeat([cover.weights for cover in run], lengths)
+            if equalised:
+                floors = floor if len(run) == 1 else np.repeat([cover.floor for cover in run], lengths)
+                weights = weights / np.maximum(np.abs(claim), floors)
+        elif len(run) > 1:
+            weights = np.empty(stop - start)
+            for cover in run:
+                weights[cover.start - start : cover.stop - start] = cover.weights
+        norm = _norm(claim if isinstance(weights, float) else claim * weights)
+        return _Piece(start, stop, start - start % BLOCK, reach, weights, base, claim, native, unit, norm)
+
+    def _weights(self, low: int, high: int, members: list[Part]) -> tuple[float | NDArray[np.float64], float]:
+        """The weights of one tensor's elements, one number where they are all alike.
+
+        The second is the floor of the claims by which they are to be divided, 0 where they are not.
+        """
         part = members[0]
         binned = part.bin >= 0 and self._labels[part.tensor] is not None
-        alike = part.weighting in (Weighting.PLAIN, Weighting.UNIT) and part.region is None
-        if alike and not binned and not self._still:
-            return float(part.weight)
+        if not binned and not self._still and part.region is None:
+            if part.weighting in (Weighting.PLAIN, Weighting.UNIT):
+                return float(part.weight), 0.0
+            floor = EQUALISED_FLOOR * self._rms[part.tensor]
+            if part.weighting is Weighting.EQUALISED and floor > 0.0:
+                return float(part.weight), floor
         weights = np.ones(high - low)
-        self._weigh(members, weights)
+        self._weigh(low, members, weights)
         if self._still:
             weights[self.point.fixed[low:high]] = 0.0
-        return weights
+        return weights, 0.0
 
-    def _bounds(self, part: Part) -> tuple[int, int]:
-        record = self.point.tensors[part.tensor]
-        stop = record.size if part.stop < 0 else part.stop
-        return record.offset + part.start, record.offset + stop
-
-    def _spans(self, parts: Sequence[Part]) -> list[tuple[Part, list[Part]]]:
-        """Neighbouring parts merged, each with the first of them, so that many small tensors are moved in one go.
-
-        Several bins of one tensor in one direction cover the same coordinates: they are merged as well.
-        """
-        spans: list[tuple[Part, Part, list[Part]]] = []
-        ordered = sorted(parts, key=lambda part: (part.tensor, part.start, part.bin))
-        for part in ordered:
-            if spans:
-                first, last, members = spans[-1]
-                alike = self.point.native[last.tensor] == self.point.native[part.tensor]
-                touching = self._bounds(part)[0] == self._bounds(last)[1]
-                same = part.tensor == last.tensor and part.start == last.start
-                plain = (last.weighting is Weighting.UNIT) == (part.weighting is Weighting.UNIT)
-                if alike and plain and (touching or same):
-                    spans[-1] = (first, part, [*members, part])
-                    continue
-            spans.append((part, part, [part]))
-        return [(first, members) for first, _, members in spans]
-
-    def _by_tensor(self, parts: Sequence[Part]) -> list[tuple[int, int, list[Part]]]:
-        """Parts that cover the same coordinates (bins of one tensor) together."""
-        found: dict[tuple[int, int], list[Part]] = {}
-        for part in parts:
-            found.setdefault(self._bounds(part), []).append(part)
-        return [(low, high, members) for (low, high), members in found.items()]
-
-    def _weigh(self, parts: Sequence[Part], values: NDArray[np.float64]) -> None:
-        """Gives the elements of one tensor their weights, in place."""
-        part = parts[0]
-        low, high = self._bounds(part)
+    def _weigh(self, low: int, parts: Sequence[Part], values: NDArray[np.float64]) -> None:
+        """Gives the elements of one tensor from a coordinate on their weights, in place."""
+        part, high = parts[0], low + len(values)
         if part.weighting is Weighting.EQUALISED:
             floor = EQUALISED_FLOOR * self._rms[part.tensor]
             values /= np.maximum(np.abs(self.point.claim[low:high]), floor)
@@ -515,6 +507,29 @@ class ArrayProblem:
             values *= part.weight
         if part.region is not None:
             values *= _region_weights(part, self.point.tensors[part.tensor])
+
+
+#: Parts in the order of the coordinates that they move.
+_ORDER = attrgetter("tensor", "start", "bin")
+
+
+class _Cover(NamedTuple):
+    """Coordinates of one tensor within a block.
+
+    Attributes:
+        start: the first of them.
+        stop: their end.
+        weights: what random numbers are multiplied with there.
+        floor: of the claims that the weights are still to be divided by; 0 where they are not.
+        kind: name of the format to round to, whether ones stand in place of random numbers, whether there is a floor:
+            what is moved in one go is alike in all of these.
+    """
+
+    start: int
+    stop: int
+    weights: float | NDArray[np.float64]
+    floor: float
+    kind: tuple[str | None, bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,24 +584,6 @@ class _Numbers:
     @property
     def size(self) -> int:
         return ENTRY + sum(piece.stop - piece.start for piece in self.pieces)
-
-
-def _joined(
-    parts: Sequence[tuple[int, int, float | NDArray[np.float64]]],
-) -> tuple[int, int, float | NDArray[np.float64]]:
-    """Neighbouring coordinates with their weights as one piece."""
-    start, stop = parts[0][0], parts[-1][1]
-    if len(parts) == 1:
-        return parts[0]
-    weights = np.empty(stop - start)
-    for low, high, own in parts:
-        weights[low - start : high - start] = own
-    return start, stop, weights
-
-
-def _size(claim: NDArray[np.float64], weights: float | NDArray[np.float64]) -> float:
-    """2-norm of a claim, times weights where these are an array."""
-    return _norm(claim if isinstance(weights, float) else claim * weights)
 
 
 def coordinates(array: NDArray[Any], tensor: Tensor) -> NDArray[np.float64]:

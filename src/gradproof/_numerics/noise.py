@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradproof._numerics.ladder import FIRST_STEP, RATIO
 
@@ -46,6 +45,10 @@ STAIRCASE = 2.0**-7
 LEAP = 4.0 * WIDEN**2
 
 
+#: Raw costs and residuals at some steps.
+Line = Callable[[Sequence[float]], tuple[Sequence[Any], Sequence[float]]]
+
+
 class Pilot:
     """What one line through the point shows.
 
@@ -60,13 +63,13 @@ class Pilot:
 
     __slots__ = ("distinct", "finite", "level", "quantum", "residual", "spread")
 
-    def __init__(self, raw: NDArray[np.floating], residual: NDArray[np.float64]) -> None:
-        values = raw.tolist()  # nine numbers: Python is done before NumPy has begun
+    def __init__(self, raw: Sequence[Any], residual: Sequence[float]) -> None:
+        values = [*raw]
         self.residual = residual
         self.quantum = quantum(values)
         self.spread = float(max(abs(value - values[HALF]) for value in values)) if _all_finite(values) else math.nan
-        self.level = _levels(residual.tolist())
-        self.finite = _all_finite(residual.tolist())
+        self.level = _levels(residual)
+        self.finite = _all_finite(residual)
         self.distinct = len({*values})
 
 
@@ -107,7 +110,7 @@ def _sigma(levels: Sequence[float]) -> tuple[float, bool]:
     return sigma, False
 
 
-def _jump(values: NDArray[np.float64], floor: float) -> tuple[float, float]:
+def _jump(values: Sequence[float], floor: float) -> tuple[float, float]:
     """The gap between the centre and the limits from either side, and the noise on the sides alone."""
     gaps, sides = [], []
     for side in (values[HALF + 1 :], values[HALF - 1 :: -1]):
@@ -117,7 +120,7 @@ def _jump(values: NDArray[np.float64], floor: float) -> tuple[float, float]:
 
 
 def pilot(
-    line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]],
+    line: Line,
     cost: Any,
     epsilon: float,
     grain: float = 0.0,
@@ -193,9 +196,7 @@ def _rounded(sigma: float, cost: float, grain: float) -> dict[str, Any]:
     return {"sigma": sigma, "step": max(first_step(min(1e-3, sigma / abs(cost))), RATIO * APART * grain)}
 
 
-def _grows(
-    line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]], spacing: float, sigma: float
-) -> bool:
+def _grows(line: Line, spacing: float, sigma: float) -> bool:
     """Whether what looks like noise is far more at a wider spacing."""
     wide = Pilot(*line(_steps(spacing)))
     return not wide.finite or _sigma(wide.level)[0] > GROWS * sigma
@@ -211,7 +212,7 @@ def _steps(spacing: float) -> list[float]:
 
 
 def _settle(
-    line: Callable[[Sequence[float]], tuple[NDArray[np.floating], NDArray[np.float64]]],
+    line: Line,
     cost: Any,
     epsilon: float,
     spacing: float,

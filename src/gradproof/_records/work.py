@@ -6,12 +6,10 @@ number of workers.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gradproof._records.region import Region
 
@@ -23,6 +21,8 @@ class Weighting(StrEnum):
     EQUALISED = "equalised"  # by 1 / max(|claimed|, a floor): every element counts by its relative mismatch
     RELATIVE = "relative"  # by |parameter|: no element moves far on its own scale
     UNIT = "unit"  # exactly 1, not random: one component at a time
+
+    __hash__ = str.__hash__  # an enumeration's own is a function in Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ class Ray:
 class Samples:
     """What was seen along a ray, one entry a step, in the precision the cost was evaluated in.
 
+    Numbers of float64 are Python's, which so few of them are far quicker as; others are NumPy's.
+
     Attributes:
         costs: the raw cost at the point really reached; NaN where it raised or was not finite.
         claimed: claimed gradient times the displacement that really happened.
@@ -100,9 +102,9 @@ class Samples:
         slope: claimed gradient times the direction.
     """
 
-    costs: NDArray[np.floating]
-    claimed: NDArray[np.floating]
-    magnitude: NDArray[np.float64]
+    costs: Sequence[Any]
+    claimed: Sequence[Any]
+    magnitude: Sequence[float]
     slope: float
 
 

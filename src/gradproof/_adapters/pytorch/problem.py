@@ -220,11 +220,8 @@ class TensorProblem:
         for ray in rays:
             slope, magnitude = next(numbers), next(numbers)
             pairs = [(next(numbers), next(numbers)) for _ in ray.steps]
-            steps = np.array(ray.steps)
-            rests = np.array([r for _, r in pairs])
-            found.append(
-                Samples(np.array([c for c, _ in pairs]), steps * slope + rests, np.abs(steps) * magnitude, slope)
-            )
+            claimed = [step * slope + rest for step, (_, rest) in zip(ray.steps, pairs, strict=True)]
+            found.append(Samples([c for c, _ in pairs], claimed, [abs(step) * magnitude for step in ray.steps], slope))
         return found
 
     def project(self, directions: Sequence[Direction], tensor: int, candidates: Sequence[NDArray[Any]]) -> NDArray[Any]:
