@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gradproof._numerics.gaussian import BLOCK, normals
 from gradproof._numerics.ladder import DOT_ROUNDING
 from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Weighting, in_format, spacing
+from gradproof._records.making import record
 
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000
@@ -532,7 +533,7 @@ class _Cover(NamedTuple):
     kind: tuple[str | None, bool, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Piece:
     """Neighbouring coordinates that directions with the same parts move.
 
@@ -561,7 +562,7 @@ class _Piece:
     norm: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Numbers:
     """A direction as numbers: for each piece values and a factor on them.
 

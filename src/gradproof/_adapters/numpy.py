@@ -7,7 +7,7 @@ any work; what goes on to the core is a flat vector, a flat claim and a function
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,14 @@ from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
 from gradproof._records import Tensor, format_of, spacing
+from gradproof._records.making import record
 from gradproof._tree import Kind, Leaf, Structure, shared
 
 if TYPE_CHECKING:
     from gradproof._adapters.domains import Domains
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Call:
     """What the user passed in, as one record."""
 
@@ -49,7 +50,7 @@ class Call:
     conjugate: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Session:
     """A call taken apart.
 
@@ -157,10 +158,6 @@ class Session:
         """The functions' own names for the arrays that they are given besides the parameters."""
         caller = self.caller
         return [name for name, _ in passed(self.call.cost, caller.args, caller.options or {}, live=caller.live)]
-
-    def watched(self) -> Snapshot:
-        """The random state in reach, as it is now."""
-        return self.start.now()
 
     def on_bounds(self, theta: NDArray[Any]) -> dict[int, list[int]]:
         """The coordinates of each tensor that lie on its bounds."""

@@ -117,13 +117,6 @@ class Snapshot:
         for source, state in self.states:
             source.put(state)
 
-    def now(self) -> "Snapshot":
-        """The same sources as they are now."""
-        return Snapshot(tuple(
-            (source, state if source.still is not None and source.still(state) else source.take())
-            for source, state in self.states
-        ))  # fmt: skip
-
     def moved(self) -> list[str]:
         """The names of the sources whose state is no longer the one taken."""
         return [source.name for source, state in self.states if not _unmoved(source, state)]

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,14 @@ class Repeats:
     moved: tuple[str, ...] = ()
     settled: bool = False
 
-    def differing(self, name: str) -> float:
-        """How much the calls differ in one tensor, relative to the sum of their norms; 0 where they agree."""
+    @cached_property
+    def differences(self) -> dict[str, float]:
+        """How much the calls differ in each tensor, relative to the sum of their norms; 0 where they agree."""
+        if all(claims is self.calls[0] for claims in self.calls):  # it is known of all tensors at once
+            return dict.fromkeys((t.name for t in self.session.tensors), 0.0)
+        return {t.name: self._differing(t.name) for t in self.session.tensors}
+
+    def _differing(self, name: str) -> float:
         found = [claims.values[name] for claims in self.calls if name in claims.values]
         if all(other is found[0] or np.array_equal(found[0], other) for other in found[1:]):
             return 0.0
@@ -107,10 +114,10 @@ def _second_call(found: Repeats, kept: Kept, touched: Sequence[str], meter: Mete
     """The second call, without the cost before it, and whether what the first one changed in place were data."""
     session = found.session
     after = kept.now() if touched else kept
-    state = session.watched()
     again = replace(found, calls=(*found.calls, _alone(session, found.calls[0], meter)))
-    differs = any(again.differing(t.name) for t in session.tensors)
-    moved = tuple(state.moved()) if differs else ()
+    differs = any(again.differences.values())
+    # A cost that draws from one of them has been frozen, and each call starts from where the first has.
+    moved = tuple(session.start.moved()) if differs else ()
     data: tuple[str, ...] = ()
     if touched:
         meter.afford(2)
@@ -156,12 +163,12 @@ def _looked_into(found: Repeats, meter: Meter) -> Repeats:
     fourth = claims_at(session, session.theta, meter)
     inner = kept.changed()
     full = Repeats(session, (found.calls[0], third, fourth))
-    alone = not any(full.differing(t.name) for t in session.tensors)
+    alone = not any(full.differences.values())
     settled = False
     if found.moved and not alone:
         frozen = session.freeze()
         still = Repeats(session, tuple(claims_at(frozen, session.theta, meter) for _ in range(2)))
-        settled = not any(still.differing(t.name) for t in session.tensors)
+        settled = not any(still.differences.values())
     return replace(found, calls=(*found.calls, third, fourth), alone=alone, inner=inner, settled=settled)
 
 
@@ -177,7 +184,7 @@ def unsteady(
         judged: judges other claims.
         options: the user's options.
     """
-    names = {t.name: found.differing(t.name) for t in found.session.tensors}
+    names = found.differences
     differing = [name for name, off in names.items() if off]
     if found.data:
         return [_changed(found, differing, names, tolerance)]

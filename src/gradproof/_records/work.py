@@ -7,10 +7,10 @@ number of workers.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gradproof._records.making import record
 from gradproof._records.region import Region
 
 
@@ -25,7 +25,7 @@ class Weighting(StrEnum):
     __hash__ = str.__hash__  # an enumeration's own is a function in Python
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tensor:
     """One named parameter array as the core sees it.
 
@@ -46,7 +46,7 @@ class Tensor:
     complex: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Part:
     """What a direction does to one tensor.
 
@@ -69,7 +69,7 @@ class Part:
     region: Region | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Direction:
     """A direction in parameter space: Gaussian, drawn from its seeds, on the parts it names and zero elsewhere.
 
@@ -81,7 +81,7 @@ class Direction:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ray:
     """A direction and the signed steps to go along it."""
 
@@ -89,7 +89,7 @@ class Ray:
     steps: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Samples:
     """What was seen along a ray, one entry a step, in the precision the cost was evaluated in.
 
@@ -108,7 +108,7 @@ class Samples:
     slope: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Stats:
     """Summary of one tensor, taken where it lives.
 
@@ -128,7 +128,7 @@ class Stats:
     moving: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Noise:
     """What a cost's last digits are worth near a point.
 
@@ -163,7 +163,7 @@ class Noise:
     rounded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Estimate:
     """One probe: the mismatch along a direction, with its error bar.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_bound, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._records import Direction, Estimate, Noise, Part, Stats, Weighting
+from gradproof._records.making import record
 from gradproof._reference import Reference, next_step
 from gradproof._verdict.staircase import MOVES, steps_close, steps_far
 
@@ -53,7 +54,7 @@ FARTHEST_START = 64.0
 FEW = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Block:
     """A tensor, or a magnitude bin of it, as a probe moves it.
 
@@ -75,7 +76,7 @@ class Block:
         return self.scale / self.weight
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Aim:
     """What a verdict is held against.
 
@@ -98,7 +99,7 @@ class Aim:
     seen: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Outcome:
     """What probes say of a block or group, in units of the claims' norms.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gradproof._records import Part, Stats, Weighting
+from gradproof._records.making import record
 from gradproof._reference import next_step
 from gradproof._verdict.judge import (
     FEW,
@@ -33,7 +34,7 @@ SHARED_EQUALISED = 1e6
 SURE = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Claimed:
     """What the verdicts need to know of one tensor besides the probes.
 
