@@ -72,8 +72,10 @@ class Caller:
             return complex(part[0]) if work.dtype == np.float64 else part[0]
         if leaf.kind is Kind.NUMPY_SCALAR:
             return part[0]
+        if len(tensor.shape) == 1:
+            return part
         array = part.reshape(tensor.shape)
-        flags = leaf.array.flags
+        flags = leaf.value.flags
         return np.asfortranarray(array) if flags.f_contiguous and not flags.c_contiguous else array
 
     def call(self, function: Callable[..., Any], work: NDArray[Any], *, native: bool = False) -> Any:

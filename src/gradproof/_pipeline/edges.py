@@ -64,9 +64,9 @@ def hold_still(work: Work, place: Place0) -> tuple[Place0, Edges]:
     jump: dict[int, list[int] | None] = {}
     domain: dict[int, list[int] | None] = {}
     search: Search | None = None
-    infinite = place.fixed & ~np.isfinite(place.theta.astype(np.float64))
-    if infinite.any():
-        work.notes.append(f"{int(infinite.sum())} parameters are not finite; they were left where they are.")
+    infinite = place.fixed.any() and place.fixed & ~np.isfinite(place.theta.astype(np.float64))
+    if np.any(infinite):
+        work.notes.append(f"{np.count_nonzero(infinite)} parameters are not finite; they were left where they are.")
     bound = work.session.on_bounds(place.theta)
     if bound:
         place, search, domain = _on_bounds(work, place, bound)
