@@ -84,22 +84,22 @@ def test_the_numbers_do_not_depend_on_global_state() -> None:
 
 
 def test_the_first_numbers_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[list[int]] = []
-    original = np.random.SFC64
+    drawn: list[tuple[int, int]] = []
+    original = gaussian._Words
 
-    def counted(seed: list[int]) -> np.random.SFC64:
-        drawn.append(seed)
-        return original(seed)
+    def counted(seed: int, block: int) -> gaussian._Words:
+        drawn.append((seed, block))
+        return original(seed, block)
 
-    monkeypatch.setattr(np.random, "SFC64", counted)
+    monkeypatch.setattr(gaussian, "_Words", counted)
     monkeypatch.setattr(gaussian, "_drawn", {})
     long = normals([77], 0, 900).copy()
     np.testing.assert_array_equal(normals([77], 0, 900), long)
     np.testing.assert_array_equal(normals([77], 100, 300), long[100:300])
-    assert drawn == [[77, 0]]
+    assert drawn == [(77, 0)]
     np.testing.assert_array_equal(normals([77], 0, 1000)[:900], long)  # more of them are drawn anew
     np.testing.assert_array_equal(normals([77, 77], 0, 900), 2.0 * long / np.sqrt(2.0))
-    assert drawn == [[77, 0], [77, 0]]
+    assert drawn == [(77, 0), (77, 0)]
 
 
 def test_no_more_numbers_are_remembered_than_promised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,3 +116,34 @@ def test_what_is_remembered_cannot_be_written_to() -> None:
     numbers = normals([78], 0, 50)
     with pytest.raises(ValueError, match="read-only"):
         numbers[0] = 1.0
+
+
+def test_pairs_lie_within_a_small_circle_as_often_as_they_should() -> None:
+    """Two neighbours share a radius and an angle; what the bound stands on is how often both are next to zero."""
+    pairs = np.concatenate([normals([seed], 0, 500_000) for seed in range(900, 910)]).reshape(-1, 2)
+    square = np.square(pairs).sum(axis=1)
+    for radius in (1e-1, 1e-2):
+        expected = len(pairs) * -np.expm1(-0.5 * radius**2)
+        assert abs(int((square < radius**2).sum()) - expected) < 5.0 * np.sqrt(expected)
+    for far in (3.0, 4.0):
+        expected = pairs.size * 2.0 * stats.norm.sf(far)
+        assert abs(int((np.abs(pairs) > far).sum()) - expected) < 5.0 * np.sqrt(expected)
+
+
+def test_the_first_number_of_neighbouring_seeds_and_blocks_is_gaussian() -> None:
+    seeds = [float(normals([seed], 0, 1)[0]) for seed in range(20_000)]
+    blocks = [float(normals([1], block * BLOCK, block * BLOCK + 1)[0]) for block in range(20_000)]
+    for first in (seeds, blocks):
+        assert stats.kstest(first, "norm").pvalue > 1e-3
+        assert abs(np.corrcoef(first[:-1], first[1:])[0, 1]) < 5.0 / np.sqrt(len(first))
+
+
+def test_each_bit_of_a_number_changes_half_of_the_bits_of_the_state() -> None:
+    changed = [
+        (gaussian.mixed(state, number) ^ gaussian.mixed(state, number ^ 1 << bit)).bit_count()
+        for state in (0, 1, 2**63)
+        for number in (0, 5, 2**40)
+        for bit in range(64)
+    ]
+    assert 30.0 < np.mean(changed) < 34.0
+    assert min(changed) > 10

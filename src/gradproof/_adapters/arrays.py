@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gradproof._numerics.gaussian import BLOCK, normals
 from gradproof._numerics.ladder import DOT_ROUNDING
 from gradproof._records import Direction, Part, Ray, Samples, Stats, Tensor, Weighting, in_format, spacing
-from gradproof._records.making import record
+from gradproof._records.work import record
 
 #: Numbers of directions kept between rounds, in total.
 KEPT = 8_000_000

@@ -23,7 +23,7 @@ from gradproof._adapters.randomness import Snapshot, sources
 from gradproof._adapters.user import Caller, Presented, argument_name, takes_parameters
 from gradproof._errors import InputError
 from gradproof._records import Tensor, format_of, spacing
-from gradproof._records.making import record
+from gradproof._records.work import record
 from gradproof._tree import Kind, Leaf, Structure, shared
 
 if TYPE_CHECKING:

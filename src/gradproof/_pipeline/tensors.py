@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradproof._records import Difference, Finding, Noise, Tensor, TensorReport, Verdict
-from gradproof._records.making import record
+from gradproof._records.work import record
 from gradproof._verdict.judge import ROUNDING, UNIT_ROUNDOFF, Outcome, relative_high, relative_low
 from gradproof._verdict.settle import Claimed
 

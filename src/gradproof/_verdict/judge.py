@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_bound, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._records import Direction, Estimate, Noise, Part, Stats, Weighting
-from gradproof._records.making import record
+from gradproof._records.work import record
 from gradproof._reference import Reference, next_step
 from gradproof._verdict.staircase import MOVES, steps_close, steps_far
 

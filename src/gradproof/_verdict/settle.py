@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gradproof._records import Part, Stats, Weighting
-from gradproof._records.making import record
+from gradproof._records.work import record
 from gradproof._reference import next_step
 from gradproof._verdict.judge import (
     FEW,
