@@ -1,10 +1,12 @@
 """What a report says where nothing is proven: no bound that was taken back, and what would help."""
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 
 import gradproof as gp
 from gradproof._pipeline.advice import HELP, what_helps
@@ -81,3 +83,55 @@ def test_nothing_is_advised_where_all_is_decided() -> None:
 def test_every_reason_that_does_not_say_so_itself_has_its_help() -> None:
     says_so = {"close", "rounding"}
     assert set(HELP) == set(REASONS) - says_so
+
+
+def unsteady(noise: float, seed: int) -> tuple[Callable[[dict[str, Any]], float], dict[str, Any]]:
+    """A cost with noise that hangs on every bit of its parameters, and the parameters."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(4, 30))
+
+    def cost(p: dict[str, Any]) -> float:
+        value = float(np.mean(np.tanh(p["W"] @ X) ** 2) + np.mean(p["b"] ** 2))
+        return value * (1.0 + noise * (zlib.crc32(p["W"].tobytes() + p["b"].tobytes()) / 2.0**32 - 0.5))
+
+    return cost, {"W": rng.normal(size=(5, 4)), "b": rng.normal(size=6), "unused": rng.normal(size=3)}
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-4, 1e-2, 0.1, 1.0])
+@pytest.mark.parametrize("method", ["auto", "exhaustive"])
+def test_a_gradient_that_was_forgotten_is_not_correct_however_noisy_the_cost(noise: float, method: str) -> None:
+    for seed in range(5):
+        cost, params = unsteady(noise, seed)
+        claim = {"W": np.zeros((5, 4)), "b": 2.0 * params["b"] / 6.0, "unused": np.zeros(3)}
+        report = gp.check(cost, params, claim, seed=seed, method=method)
+        assert report.tensors["W"].verdict != "correct", str(report)
+        assert report.tensors["unused"].verdict != "wrong", str(report)
+
+
+def test_a_zero_claim_is_correct_where_the_cost_is_quiet() -> None:
+    cost, params = unsteady(0.0, 0)
+    report = gp.check(cost, params, {"W": np.zeros((5, 4)), "b": 2.0 * params["b"] / 6.0, "unused": np.zeros(3)})
+    assert {name: str(t.verdict) for name, t in report.tensors.items()} == {
+        "W": "wrong",
+        "b": "correct",
+        "unused": "correct",
+    }
+
+
+#: One element lies 0.03 from a pole, where a slope is far larger than anything else about.
+BESIDE_POLES = np.array([
+    -4.8270, -7.5824, -0.6047, -1.5412, -1.9719, -4.1460, -5.4215, -4.7842, -4.1508, 7.3808, 5.5761, -8.3157, 4.1776,
+    2.0474, -4.0760, -3.0637, -3.3422, -5.4398, 4.4805, 2.6850,
+])  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [*range(10), 205, 251, 333, 520, 576, 577, 598])
+def test_poles_around_the_point_do_not_hide_a_gradient_that_was_forgotten(seed: int) -> None:
+    cotangent = np.random.default_rng([seed, 40]).normal(size=20)
+
+    def cost(x: Any) -> float:
+        return float(cotangent @ special.digamma(x))
+
+    assert gp.check(cost, BESIDE_POLES, np.zeros(20), seed=seed, method="probe").verdict != "correct"
+    right = cotangent * special.polygamma(1, BESIDE_POLES)
+    assert gp.check(cost, BESIDE_POLES, right, seed=seed, method="probe").verdict == "correct"

@@ -46,6 +46,8 @@ ROUNDING = 16.0
 CANCELLED = 64.0
 #: Why nothing may be decided of a cost that rounds inside, unless it is looked at from further off.
 STEPPED = ("kink", "noise", "jump", "staircase", "scale")
+#: Less than this of a cost that is zero itself is no noise.
+LEAST = 1e-280
 #: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 #: The first step of a later group may be this many times the usual one.
@@ -88,6 +90,7 @@ class Aim:
         floor: rounding of the claim; only for claims that are zero or next to it, in units of the cost.
         zero: whether the claim is zero or next to it.
         seen: rounding of the cost; a mismatch of such a claim above it is no longer one of zeros.
+        size: what a gradient beside which such a claim is nothing would be at least: of the cost, and of the others.
     """
 
     tolerance: float
@@ -97,6 +100,7 @@ class Aim:
     floor: float = 0.0
     zero: bool = False
     seen: float = math.inf
+    size: float = math.inf
 
 
 @record(frozen=True, slots=True)
@@ -192,7 +196,7 @@ class Judge:
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
             step = next_step(found[-1]) or step
-            outcome = _weigh(probes, aim)
+            outcome = _weigh(probes, aim, self.reference.noise.sigma)
             if outcome.status != "open":
                 break
         if outcome.status == "correct" and not any(p.kink for p in probes):
@@ -367,8 +371,22 @@ def relative_low(mismatch: float, claim: float = 1.0) -> float:
     return mismatch / (2.0 * claim + mismatch) if mismatch > 0.0 else 0.0
 
 
-def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
-    """One look at the probes so far; status ``"open"`` asks for more."""
+def _hides(noise: float, probes: Sequence[Estimate], aim: Aim) -> bool:
+    """Whether a cost is so noisy that a gradient that was forgotten looks like one that is zero."""
+    if not any(p.mismatch or p.curvature for p in probes):
+        return False  # it did not change by one bit, whatever its values look rounded to
+    size = max(aim.size, *(p.curvature for p in probes))
+    return noise > max(aim.tolerance * size, aim.seen + aim.floor, LEAST)
+
+
+def _weigh(probes: Sequence[Estimate], aim: Aim, sigma: float = 0.0) -> Outcome:
+    """One look at the probes so far; status ``"open"`` asks for more.
+
+    Args:
+        probes: what was measured.
+        aim: what it is held against.
+        sigma: noise of one evaluation.
+    """
     k = len(probes)
     if not all(p.measured for p in probes):
         return Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "domain")
@@ -396,7 +414,7 @@ def _weigh(probes: Sequence[Estimate], aim: Aim) -> Outcome:
             # were made smaller until noise hid the kink, and with it any slope of its size.
             bar = sorted(bars)[k // 2]  # the first probe starts from a step that suits other tensors
             buried = bar > BURIED * _rms([p.kink for p in probes]) > 0.0 and bar > aim.seen + aim.floor
-            return replace(result, status="undecided" if buried else "correct")
+            return replace(result, status="undecided" if buried or _hides(max(bar, sigma), probes, aim) else "correct")
         return result
     if enough and relative_low(sure) > aim.wrong:
         return replace(result, status="wrong", low=sure)

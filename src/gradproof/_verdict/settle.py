@@ -127,11 +127,9 @@ def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], set
             if floor:
                 settlement.forget(i)
                 zero.setdefault(floor, []).extend(blocks_of(i, claimed[i].stats, scales[i], zero=True))
-        seen = ROUNDING * UNIT_ROUNDOFF * cost
+        nothing = replace(shared, zero=True, seen=ROUNDING * UNIT_ROUNDOFF * cost, size=max(strongest, cost))
         for floor, blocks in zero.items():
-            _settle_group(
-                judge, tuple(blocks), replace(shared, zero=True, floor=floor, seen=seen), settlement, finer=False
-            )
+            _settle_group(judge, tuple(blocks), replace(nothing, floor=floor), settlement, finer=False)
 
 
 def _settle_group(
