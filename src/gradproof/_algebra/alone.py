@@ -33,7 +33,8 @@ def alone(trial: Trial) -> Iterator[Finding]:
         filled = attempt(trial.backward.gradients, Asked(zeros))
         if isinstance(filled, Exception):
             continue  # linearity has said so
-        if gaps := trial.gaps(found.gradients, filled.gradients):
+        there = trial.rounding_of(Asked(zeros), filled)
+        if gaps := trial.gaps(found.gradients, filled.gradients, there=(there,)):
             names = listed([trial.names[i] for i in gaps])
             yield trial.finding(
                 "contract", gaps,

@@ -1,8 +1,12 @@
 """Two gradients that should be the same: whether they are, beyond rounding.
 
 The decision behind it: only what is off by more than the tolerance is looked at twice. How much rounding does to this
-gradient at this point is then measured: the inputs are multiplied by 1 and a few last bits, which no formula notices,
-and what the gradient makes of it is its rounding. That knows cancellation, condition and format by itself.
+gradient at this point is then measured: inputs and cotangents are multiplied by 1 and a few last bits, which no formula
+notices, and what the gradient makes of it is its rounding. That knows cancellation, condition and format by itself. As
+what is left of a gradient that cancels may be the same for many last bits, pairs of points on either side are looked at
+as well, so close that any formula is a straight line between them: the middle of both is the gradient, up to rounding.
+All that is done for every pass that was compared: rounding grows with the cotangent, and where one pass gives zeros to
+the last bit, that says nothing of what another one leaves.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +20,10 @@ from numpy.typing import NDArray
 from gradproof._algebra.backward import Answer, Asked, Backward, Cotangents
 from gradproof._records import Finding, Place, spacing
 
-#: By how many last bits the inputs are changed.
+#: By how many last bits inputs and cotangents are changed.
 BITS = (1.0, -1.0, 2.0, -3.0)
+#: How far off pairs of points are: powers of the spacing of numbers. Below one half, curvature would count.
+PAIRS = (0.6, 0.7, 0.8)
 #: What is off by less than so many times the rounding that was measured is rounding.
 ROUNDINGS = 16.0
 #: Gradients below this share of cotangent x output per unit of the input are next to zero.
@@ -77,7 +83,7 @@ class Trial:
         return Asked(given, needed=needed)
 
     def gaps(
-        self, found: Gradients, expected: Gradients, beside: Gradients = (), there: "Rounding | None" = None
+        self, found: Gradients, expected: Gradients, beside: Gradients = (), there: "Sequence[Rounding]" = ()
     ) -> dict[int, Gap]:
         """The inputs for which two gradients differ by more than rounding.
 
@@ -85,7 +91,7 @@ class Trial:
             found: what a pass gave; what was not asked for is left out.
             expected: what it should have given.
             beside: further gradients that went into what is compared, whose size counts as well.
-            there: what rounding does where they were computed, if not at the inputs as they are.
+            there: what rounding does to each pass that they were computed by, if not to the usual one alone.
         """
         gaps = {}
         for i, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
@@ -95,8 +101,7 @@ class Trial:
             gap, size = _gap(mine, theirs, further)
             if gap.off > self.tolerance[self.names[i]]:
                 spread = self.spread[i] if self.spread else 0.0
-                rounding = (there or self.rounding).gradients[i]
-                if size > ROUNDINGS * max(rounding, spread):
+                if size > ROUNDINGS * spread and not _covered(size, i, there or (self.rounding,)):
                     gaps[i] = gap
         return gaps
 
@@ -107,6 +112,10 @@ class Trial:
             self.kept["rounding"] = Rounding(self.backward, self.asked(), self.plain)
         found: Rounding = self.kept["rounding"]
         return found
+
+    def rounding_of(self, asked: Asked, answer: Answer) -> "Rounding":
+        """What rounding makes of another pass at the inputs as they are; measured when first asked for."""
+        return Rounding(self.backward, asked, answer)
 
     def finding(
         self, cause: str, gaps: Mapping[int, Gap], message: str, fix: str, detail: str, *,
@@ -120,6 +129,16 @@ class Trial:
     def everywhere(self) -> dict[int, Gap]:
         """All inputs, as a whole."""
         return {i: Gap(1.0, np.ones(slot.shape, dtype=bool)) for i, slot in enumerate(self.backward.inputs)}
+
+
+def _covered(size: float, i: int, passes: "Sequence[Rounding]") -> bool:
+    """Whether a difference in an input is no more than rounding; later passes are measured if the first fall short."""
+    total = 0.0
+    for rounding in passes:
+        total += rounding.gradients[i]
+        if size <= ROUNDINGS * total:
+            return True
+    return False
 
 
 def _gap(mine: NDArray[Any], theirs: NDArray[Any], further: NDArray[Any] | None) -> tuple[Gap, float]:
@@ -168,13 +187,14 @@ class Rounding:
 
     @cached_property
     def gradients(self) -> tuple[float, ...]:
-        """The largest change of each gradient as the inputs change by some last bits."""
-        found = [_changes(self.plain.gradients, answer.gradients) for answer in self._beside]
+        """The largest change of each gradient as inputs and cotangents change by some last bits."""
+        found = [_changes(self.plain.gradients, gradients) for gradients in (*self._near, *self._middles)]
         pairs = zip(self.plain.gradients, self._shares, strict=True)
         cancelled = [g is not None and _largest(g) < NEXT_TO_ZERO * share for g, share in pairs]
         if any(cancelled) and not self.singly:  # such a gradient is what elements' own rounding leaves of it
-            for answer in replace(self, singly=True)._beside:
-                changes = _changes(self.plain.gradients, answer.gradients)
+            singly = replace(self, singly=True)
+            for gradients in (*singly._near, *singly._middles):
+                changes = _changes(self.plain.gradients, gradients)
                 found.append([c if is_meant else 0.0 for c, is_meant in zip(changes, cancelled, strict=True)])
         largest = max((_largest(g) for g in self.plain.gradients if g is not None), default=0.0)
         floors = [
@@ -199,18 +219,44 @@ class Rounding:
                   zip(self.backward.outputs, self.plain.outputs, strict=True)]  # fmt: skip
         return tuple(map(max, zip(floors, *found, strict=True)))
 
+    @property
+    def _near(self) -> list[Gradients]:
+        return [answer.gradients for answer in self._beside]
+
     @cached_property
     def _beside(self) -> list[Answer]:
         """Answers beside the inputs, as far as the function can be called there."""
-        values = self.asked.values or self.backward.values
-        answers = []
         rng = np.random.default_rng(23)
-        for bits in BITS:
-            moved = []
-            for slot, value in zip(self.backward.inputs, values, strict=True):
-                each = rng.choice([-1.0, 1.0], value.shape) if self.singly else 1.0
-                moved.append(value * (1.0 + bits * spacing(slot.format) * each))
-            there = attempt(self.backward.gradients, replace(self.asked, values=tuple(moved)))
+        return [there for bits in BITS for there in self._moved(rng, bits, 1.0, (1.0,))]
+
+    @cached_property
+    def _middles(self) -> list[Gradients]:
+        """Middles of the gradients at two points on either side of the inputs."""
+        rng = np.random.default_rng(41)
+        middles: list[Gradients] = []
+        for power in PAIRS:
+            pair = self._moved(rng, 1.0, power, (1.0, -1.0))
+            if len(pair) == 2:
+                sides = zip(*(there.gradients for there in pair), strict=True)
+                middles.append([None if a is None or b is None else 0.5 * (a + b) for a, b in sides])
+        return middles
+
+    def _moved(self, rng: np.random.Generator, times: float, power: float, sides: Sequence[float]) -> list[Answer]:
+        """Answers with all numbers moved to some sides by a multiple of a power of the spacing of their format."""
+        values = self.asked.values or self.backward.values
+        signs = [rng.choice([-1.0, 1.0], value.shape) if self.singly else 1.0 for value in values]
+        turns = [None if u is None else rng.choice([-1.0, 1.0], u.shape) for u in self.asked.cotangents]
+        answers = []
+        for side in sides:
+            moved = tuple(
+                value * (1.0 + side * times * spacing(slot.format) ** power * sign)
+                for slot, value, sign in zip(self.backward.inputs, values, signs, strict=True)
+            )
+            turned = tuple(
+                None if u is None or sign is None else u * (1.0 + side * times * spacing(slot.format) ** power * sign)
+                for slot, u, sign in zip(self.backward.outputs, self.asked.cotangents, turns, strict=True)
+            )
+            there = attempt(self.backward.gradients, replace(self.asked, values=moved, cotangents=turned))
             answers += [there] if isinstance(there, Answer) else []
         return answers
 

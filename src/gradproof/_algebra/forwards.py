@@ -4,12 +4,15 @@ Forward mode is its adjoint: u . (J v) = (J^T u) . v for every cotangent u and t
 whether it is differentiated or not, though a rule may compute it twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gradproof._algebra.comparing import ROUNDINGS, Gap, Trial, attempt
-from gradproof._records import Finding
+from gradproof._algebra.backward import Cotangents
+from gradproof._algebra.comparing import BITS, ROUNDINGS, Gap, Trial, attempt
+from gradproof._records import Finding, spacing
 
 #: More inputs than this are not moved one by one.
 MOST = 8
@@ -27,14 +30,17 @@ def adjoint(trial: Trial) -> Iterator[Finding]:
             return
         if gradient is None or not np.all(np.isfinite(gradient)):
             continue
-        pairs = [(u, y) for u, y in zip(trial.cotangents[0], moved, strict=True) if u is not None and y is not None]
-        forward = sum(float(np.vdot(u, y).real) for u, y in pairs)
+        pairs = _pairs(trial, moved)
+        forward = _forward(pairs)
         backward = float(np.vdot(gradient, tangents[i]).real)
         length = float(np.linalg.norm(tangents[i]))
         size = sum(float(np.linalg.norm(u) * np.linalg.norm(y)) for u, y in pairs)
         size += float(np.linalg.norm(gradient)) * length
         off = abs(forward - backward)
         if not off > trial.tolerance[slot.name] * size or not off > ROUNDINGS * trial.rounding.gradients[i] * length:
+            continue
+        rounding = trial.rounding.gradients[i] * length + _rounding_of_forward(trial, tangents, forward)
+        if not off > ROUNDINGS * rounding:
             continue
         right = " Reverse mode is right, so that it is forward mode that is wrong." * (slot.name in trial.right)
         yield trial.finding(
@@ -43,6 +49,29 @@ def adjoint(trial: Trial) -> Iterator[Finding]:
             f"{backward:.6g}.{right}",
             "Make the rule for tangents and its transpose the same linear map.", "jvp and vjp are not adjoint",
         )  # fmt: skip
+
+
+def _pairs(trial: Trial, moved: Cotangents) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Cotangents and what forward mode made of a tangent."""
+    return [(u, y) for u, y in zip(trial.cotangents[0], moved, strict=True) if u is not None and y is not None]
+
+
+def _forward(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> float:
+    return sum(float(np.vdot(u, y).real) for u, y in pairs)
+
+
+def _rounding_of_forward(trial: Trial, tangents: Sequence[NDArray[Any]], forward: float) -> float:
+    """The largest change of what forward mode says as the tangents change by some last bits."""
+    rng, changes = np.random.default_rng(31), [0.0]
+    for bits in BITS:
+        turned = [
+            v * (1.0 + bits * spacing(slot.format) * rng.choice([-1.0, 1.0], v.shape))
+            for slot, v in zip(trial.backward.inputs, tangents, strict=True)
+        ]
+        moved = attempt(trial.backward.pushed, turned)
+        if moved is not None and not isinstance(moved, Exception):
+            changes.append(abs(_forward(_pairs(trial, moved)) - forward))
+    return max(changes)
 
 
 def undifferentiated(trial: Trial) -> Iterator[Finding]:

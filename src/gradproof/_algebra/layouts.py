@@ -40,7 +40,8 @@ def of_cotangents(trial: Trial) -> Iterator[Finding]:
                 "fails for a cotangent that is not contiguous",
             )  # fmt: skip
             return
-        off = trial.gaps(found.gradients, expected.gradients)
+        there = trial.rounding_of(Asked(laid), expected) if layout.repeats else trial.rounding
+        off = trial.gaps(found.gradients, expected.gradients, there=(there,))
         if trial.backward.draws:
             # Numbers that a backward pass draws itself are dealt out in the order of memory; it is wrong for that.
             off = {i: gap for i, gap in off.items() if trial.names[i] in trial.right}
@@ -121,7 +122,7 @@ def _against(
     rounding = Rounding(trial.backward, asked, usual, singly=layout.repeats)  # measured where something differs
     alike = _alike(trial, usual, laid, rounding)
     theirs, mine = (_shared(part, number, layout) for part in (usual, laid))
-    gaps = trial.gaps(mine, theirs, there=rounding) if alike else {}
+    gaps = trial.gaps(mine, theirs, there=(rounding,)) if alike else {}
     if alike and not gaps:
         return None
     if layout.repeats and rounding.hides(max(trial.tolerance.values())):

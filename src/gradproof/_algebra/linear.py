@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradproof._algebra.backward import Answer, Asked
-from gradproof._algebra.comparing import Gap, Trial, attempt, listed, told
+from gradproof._algebra.backward import Asked
+from gradproof._algebra.comparing import Gap, Rounding, Trial, attempt, listed, told
 from gradproof._records import Finding
 
 #: Laws broken by less than this are a matter of precision inside, which the verdict knows about.
@@ -32,31 +32,35 @@ def linear(trial: Trial) -> Iterator[Finding]:
                 "Let it work for any cotangent of the output's shape.", "fails for another cotangent",
             )  # fmt: skip
             return
-        passes[name] = found
-    trial.kept["second"] = passes["second"]
-    double, zero, other, total = (passes[name].gradients for name in ("double", "zero", "second", "both"))
+        passes[name] = trial.rounding_of(asked, found)
+    trial.kept["second"] = passes["second"].plain
+    double, zero, other, total = (passes[name].plain.gradients for name in ("double", "zero", "second", "both"))
     not_finite = {i for i, g in enumerate(plain) if g is None or not np.all(np.isfinite(g))}
     twice = [None if g is None else 2.0 * g for g in plain]
     sums = [None if a is None or b is None else a + b for a, b in zip(plain, other, strict=True)]
-    doubled, added = trial.gaps(double, twice), trial.gaps(total, sums, beside=plain)
+    usual = trial.rounding
+    doubled = trial.gaps(double, twice, there=(usual, passes["double"]))
+    added = trial.gaps(total, sums, beside=plain, there=(usual, passes["second"], passes["both"]))
     nothing = [None if g is None else np.zeros_like(g) for g in plain]
-    left = trial.gaps(zero, nothing, beside=plain)
+    left = trial.gaps(zero, nothing, beside=plain, there=(usual, passes["zero"]))
     gaps = {i: gap for i, gap in {**added, **doubled, **left}.items() if i not in not_finite}
     gaps = {i: gap for i, gap in gaps.items() if gap.off > CLEARLY or trial.names[i] in trial.right}
     if gaps:
         yield from _told(trial, passes, gaps)
 
 
-def _told(trial: Trial, passes: dict[str, Answer], gaps: dict[int, Gap]) -> Iterator[Finding]:
+def _told(trial: Trial, passes: dict[str, Rounding], gaps: dict[int, Gap]) -> Iterator[Finding]:
     """Findings by what the pass does with the cotangent instead."""
-    plain, double, zero = trial.plain.gradients, passes["double"].gradients, passes["zero"].gradients
-    second = passes["second"].gradients
-    same = trial.gaps(double, plain), trial.gaps(second, plain)
+    plain, usual = trial.plain.gradients, trial.rounding
+    double, zero = passes["double"].plain.gradients, passes["zero"].plain.gradients
+    same = [
+        trial.gaps(passes[name].plain.gradients, plain, there=(usual, passes[name])) for name in ("double", "second")
+    ]
     ignored = {i: gap for i, gap in gaps.items() if all(i not in part for part in same)}
     # What is left without the part that comes for nothing: an affine pass is linear there.
     bare = [None if a is None or b is None else a - b for a, b in zip(plain, zero, strict=True)]
     twice = [None if a is None or b is None else 2.0 * a + b for a, b in zip(bare, zero, strict=True)]
-    crooked = trial.gaps(double, twice)
+    crooked = trial.gaps(double, twice, there=(usual, passes["double"], passes["zero"]))
     constant = {i: gap for i, gap in gaps.items() if i not in ignored and i not in crooked and np.any(zero[i])}
     rest = {i: gap for i, gap in gaps.items() if i not in ignored and i not in constant}
     if ignored:

@@ -11,8 +11,11 @@ from functools import lru_cache
 
 #: Chance that a bound is wrong, per tensor, on condition that the error bars hold.
 ALPHA = 1e-6
-#: Most probes of one block: each look at the data spends ALPHA / MAX_PROBES.
+#: Probes of one block that are looked at one by one: each look at the data spends ALPHA / MAX_PROBES. Nothing is
+#: decided on the first, so that what it would spend is left for one more look.
 MAX_PROBES = 16
+#: How many probes there may be at that last look, where so many would decide what the first have left open.
+LAST_LOOK = (24, 32, 48, 64)
 #: The bound may leave out up to this many probes with the largest bars: a kink met by chance spoils one, not all.
 DROPPED = 2
 
@@ -83,6 +86,11 @@ def norm_interval(mismatches: Sequence[float], bars: Sequence[float], alpha: flo
         if kept >= max(2, k - DROPPED):
             high = min(high, math.sqrt(total / quantile(share, kept, upper=False)))
     return low, high
+
+
+def least_norm(size: float, k: int, alpha: float = ALPHA) -> float:
+    """The bound below of ``norm_interval`` for so many projections that are all this large and have no bars."""
+    return size * math.sqrt(k / quantile(alpha / MAX_PROBES, k, upper=True))
 
 
 def norm_bound(size: float, k: int, alpha: float = ALPHA) -> float:

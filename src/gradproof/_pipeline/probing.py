@@ -158,6 +158,12 @@ def _judge(work: Work, place: Place0) -> tuple[dict[int, Outcome], dict[int, str
             work.notes.append(f"Kinks or rounding hide {names} in float64; judged in extended precision (longdouble).")
             places |= {i: finer.place for i in settlement.finest_used if finer.place is not None}
         _beside(work, place, outcomes, remarks, places)
+        if any(outcome.status == "wrong" for outcome in outcomes.values()):
+            from gradproof._pipeline.claim_rounding import without_rounding  # only a mismatch pays for it
+
+            for i, outcome in without_rounding(work, places, outcomes).items():
+                outcomes[i] = outcome
+                remarks.pop(i, None)
         sound = [i for i, o in outcomes.items() if o.status == "correct" and _is_fine(place, i)]
         if all(_needs_no_second_look(work, place, i, outcomes[i]) for i in sound):
             sound = []  # else all of them: they share their probes
@@ -332,8 +338,12 @@ def _native(work: Work, claims: Claims) -> dict[int, Own]:
         first = {i: own.values[name] - claims.values[name] for i, name in names.items()}
         beside = [_beside_natively(work, names, number) for number in range(NEIGHBOURS)]
         largest = max((float(np.max(np.abs(v), initial=0.0)) for v in claims.values.values()), default=0.0)
+        from gradproof._pipeline.claim_rounding import is_rounding  # only a difference pays for it
+
+        bits = is_rounding(work, {i: own.values[name] for i, name in names.items()}, first)
         for i, name in names.items():
             rounded = any(i in there and not _alike(first[i], there[i]) for there in beside)
+            rounded = rounded or bits[i]
             found[i] = replace(found[i], rounded=rounded)
             # Rounding of a sum that cancels, as of a bias in front of a normalisation, says nothing against the claim.
             least = CANCELLED * spacing(own.formats[name]) * largest

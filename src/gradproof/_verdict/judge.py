@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gradproof._numerics.chi_square import ALPHA, MAX_PROBES, norm_bound, norm_interval
+from gradproof._numerics.chi_square import ALPHA, LAST_LOOK, MAX_PROBES, least_norm, norm_bound, norm_interval
 from gradproof._numerics.ladder import NOISE_FACTOR
 from gradproof._records import Direction, Estimate, Noise, Part, Stats, Weighting
 from gradproof._records.work import record
@@ -36,6 +36,10 @@ KINK_PENALTY, HIDDEN_PENALTY = 5.0, 3.0
 #: Bars up to this share of the mismatches do not keep a block undecided: a mismatch up to one over this times the
 #: tolerance lies too close to it for so many probes.
 CLOSE = 0.1
+#: The root mean square of six probes is half of the norm or less in one of 25 draws, and a quarter in one of 1000.
+CHANCE = 2.0
+#: The root mean square of the first probes may be larger than that of more by this factor, or smaller.
+ROOM = 1.2
 #: Bars that are larger than this share of the slope changes around the point leave a slope of that size unseen.
 BURIED = 0.1
 #: Rounding of a claim in units of its precision, relative to the largest scale x gradient about: below it, a claim is
@@ -199,6 +203,13 @@ class Judge:
             outcome = _weigh(probes, aim, self.reference.noise.sigma)
             if outcome.status != "open":
                 break
+        if outcome.status == "open" and len(members) == 1:
+            fresh = self.seeds.take(_last(probes, aim) - len(probes))
+            rays = [Direction((seed,), pattern.parts) for seed in fresh]
+            found = self.reference.measure(rays, 0.0 if aim.zero else aim.aim / BAR_SHARE * unit, step) if rays else []
+            probes += [scaled(estimate, unit) for estimate in found]
+            seeds += fresh
+            outcome = _weigh(probes, aim) if rays else outcome
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
         if (
@@ -285,15 +296,13 @@ class Judge:
     def _in_steps(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:
         """Whether the cost is made of steps, so that the mismatch depends on how closely one looks."""
         unit = span(blocks)
-        ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
-        probes = [(self.direction(blocks, [seed]), probe, unit) for probe, seed in ranked[:2]]
+        probes = [(self.direction(blocks, [seed]), probe, unit) for probe, seed in _clearest(outcome)]
         return steps_close(self.reference, probes) or steps_far(self.reference, probes)
 
     def _holds_closer(self, blocks: tuple[Block, ...], outcome: Outcome) -> bool:
         """Whether the mismatch stays at the smallest step at which rounding would still let it be seen."""
         unit, sigma = span(blocks), self.reference.noise.sigma
-        ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
-        for probe, seed in ranked[:2]:
+        for probe, seed in _clearest(outcome):
             size = abs(probe.mismatch) * unit
             smallest = max(MOVES, 8.0 * NOISE_FACTOR * sigma / (math.sqrt(2.0) * size))
             if smallest >= probe.step / 2.0:
@@ -304,6 +313,12 @@ class Judge:
                 if pair.finite and abs(-pair.odd - probe.mismatch * unit) > 0.25 * size + probe.bar * unit:
                     return False
         return True
+
+
+def _clearest(outcome: Outcome) -> list[tuple[Estimate, int]]:
+    """The two probes that show the most of a mismatch, with their seeds; one where the others show none."""
+    ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
+    return [pair for pair in ranked[:2] if pair[0].mismatch]
 
 
 def _named(outcome: Outcome, aim: Aim) -> Outcome:
@@ -348,6 +363,23 @@ def _needed(probes: Sequence[Estimate], aim: Aim) -> int:
         if relative_high(norm_bound(bar, total, aim.alpha)) <= aim.aim:
             return total - k
     return least
+
+
+def _last(probes: Sequence[Estimate], aim: Aim) -> int:
+    """How many probes decide in one last look what the first have left open; as many as there are where none would.
+
+    A mismatch of twice or half of what is allowed lies within the bounds of a few probes, however short their bars.
+    """
+    k, sizes, bars = len(probes), _rms([p.mismatch for p in probes]), _rms([p.bar for p in probes])
+    if aim.zero or any(p.kink or not p.measured for p in probes) or not bars < CLOSE * sizes:
+        return k
+    for total in LAST_LOOK:
+        above = relative_low(least_norm((sizes - bars) / ROOM, total, aim.alpha)) > aim.wrong
+        below = relative_high(norm_bound((sizes + bars) * ROOM, total, aim.alpha)) <= aim.tolerance
+        if total > k and (above or below):
+            return total
+    likely = relative_low(least_norm(sizes - bars, LAST_LOOK[-1], aim.alpha)) > aim.wrong
+    return LAST_LOOK[-1] if likely else k
 
 
 def _rms(values: Sequence[float]) -> float:
@@ -418,7 +450,8 @@ def _weigh(probes: Sequence[Estimate], aim: Aim, sigma: float = 0.0) -> Outcome:
         return result
     if enough and relative_low(sure) > aim.wrong:
         return replace(result, status="wrong", low=sure)
-    if k >= PATIENCE and relative_low(sure) > aim.tolerance and relative_low(_rms(sizes)) <= aim.wrong:
+    about = _rms(sizes) * (CHANCE if k < MAX_PROBES else 1.0)  # few probes may all be small
+    if k >= PATIENCE and relative_low(sure) > aim.tolerance and relative_low(about) <= aim.wrong:
         return replace(result, status="undecided", reason="inside")  # between what is right and what no rounding does
     if k >= PATIENCE and relative_low(low) > aim.wrong:
         return replace(result, status="undecided", reason="kink")
