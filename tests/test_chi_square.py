@@ -8,12 +8,21 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from gradproof._numerics.chi_square import ALPHA, DROPPED, MAX_PROBES, norm_bound, norm_interval, quantile
+from gradproof._numerics.chi_square import (
+    ALPHA,
+    DROPPED,
+    LAST_LOOK,
+    MAX_PROBES,
+    least_norm,
+    norm_bound,
+    norm_interval,
+    quantile,
+)
 
 TINY = (0.4, 1e-2, 1e-6, ALPHA / MAX_PROBES, ALPHA / MAX_PROBES / (DROPPED + 1), 1e-12, 1e-20)
 
 
-@pytest.mark.parametrize("k", range(1, MAX_PROBES + 1))
+@pytest.mark.parametrize("k", [*range(1, MAX_PROBES + 1), *LAST_LOOK])
 def test_quantiles_are_those_of_scipy(k: int) -> None:
     for probability in TINY:
         assert quantile(probability, k, upper=True) == pytest.approx(stats.chi2.isf(probability, k), rel=1e-11)
@@ -124,3 +133,16 @@ def test_more_probes_never_loosen_the_high_end_much() -> None:
 def test_the_bound_of_equal_projections_is_that_of_the_interval(k: int) -> None:
     for size, alpha in ((1.0, ALPHA), (3e-9, 1e-4)):
         assert norm_bound(size, k, alpha) == pytest.approx(norm_interval([size] * k, [0.0] * k, alpha)[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, MAX_PROBES, *LAST_LOOK])
+def test_bounds_foretold_for_equal_probes_are_those_of_the_interval(k: int) -> None:
+    low, high = norm_interval([3.0] * k, [0.0] * k)
+    assert least_norm(3.0, k) == pytest.approx(low)
+    assert norm_bound(3.0, k) >= high * (1.0 - 1e-12)  # which may leave out the two that hurt most
+
+
+def test_all_looks_together_spend_what_was_allowed() -> None:
+    """One share for each number of probes from the second on, and one for all the last looks there may be."""
+    spent = (MAX_PROBES - 1) * ALPHA / MAX_PROBES + len(LAST_LOOK) * ALPHA / len(LAST_LOOK) / MAX_PROBES
+    assert spent == pytest.approx(ALPHA)

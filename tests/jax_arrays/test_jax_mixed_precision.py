@@ -39,12 +39,13 @@ def test_a_right_gradient_is_not_called_wrong(seed: int, inner: Any) -> None:
     assert not report.findings
 
 
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("factor", [2.0, -1.0, 0.0])
 @pytest.mark.parametrize("inner", FORMATS)
-def test_a_mistake_beyond_what_rounds_is_wrong(factor: float, inner: Any) -> None:
+def test_a_mistake_beyond_what_rounds_is_wrong(factor: float, inner: Any, seed: int) -> None:
     cost, params = problem(0, inner)
     reverse = jax.grad(cost)
-    report = gp.check(cost, params, lambda p: {**reverse(p), "W": factor * reverse(p)["W"]})
+    report = gp.check(cost, params, lambda p: {**reverse(p), "W": factor * reverse(p)["W"]}, seed=seed)
     assert report.tensors["W"].verdict == "wrong", str(report)
     assert report.tensors["v"].verdict != "wrong"
 
@@ -64,8 +65,11 @@ def test_the_same_in_float32_is_held_to_its_own_tolerance() -> None:
     assert gp.check(cost, params, lambda p: {**reverse(p), "W": 1.05 * reverse(p)["W"]}).verdict == "wrong"
 
 
-def test_a_tolerance_that_was_asked_for_is_kept() -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_a_tolerance_that_was_asked_for_is_kept(seed: int) -> None:
     cost, params = problem(0, jnp.bfloat16)
     reverse = jax.grad(cost)
-    report = gp.check(cost, params, lambda p: {**reverse(p), "W": 1.05 * reverse(p)["W"]}, tolerance=1e-2)
-    assert report.tensors["W"].verdict == "wrong"
+    grads = {factor: lambda p, k=factor: {**reverse(p), "W": k * reverse(p)["W"]} for factor in (1.0, 1.05)}
+    report = gp.check(cost, params, grads[1.05], tolerance=1e-2, seed=seed)
+    assert report.tensors["W"].verdict == "wrong", str(report)
+    assert gp.check(cost, params, grads[1.0], tolerance=1e-2, seed=seed).tensors["W"].verdict != "wrong"

@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 from gradproof._adapters.pytorch.moments import of_module
+from gradproof._pipeline import onset
 
 X = torch.from_numpy(np.random.default_rng(5).standard_normal((16, 5)))
 
@@ -112,6 +113,15 @@ def test_a_fault_of_large_parameters_is_found_and_its_regime_named(kind: str) ->
     assert stages[second].verdict == "wrong"
     assert stages.findings[0].regime.name in KINDS[kind][3], stages.findings[0].regime
     assert 0.0 < stages.findings[0].regime.share <= 1.0
+
+
+@pytest.mark.parametrize("draw", range(4))
+def test_the_regime_of_a_mismatch_that_fades_in_hangs_on_no_draw(monkeypatch: pytest.MonkeyPatch, draw: int) -> None:
+    """It makes 1% of the claim at the end, which a few random lines see on one side or on the other."""
+    monkeypatch.setattr(onset, "SEEDS", onset.SEEDS + 7919 * draw)
+    stages = staged("a logarithm's constant", wrong=True)
+    assert stages.verdict == "wrong"
+    assert stages.findings[0].regime.name == "stabiliser"
 
 
 @pytest.mark.parametrize("kind", KINDS)

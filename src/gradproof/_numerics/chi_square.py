@@ -14,7 +14,8 @@ ALPHA = 1e-6
 #: Probes of one block that are looked at one by one: each look at the data spends ALPHA / MAX_PROBES. Nothing is
 #: decided on the first, so that what it would spend is left for one more look.
 MAX_PROBES = 16
-#: How many probes there may be at that last look, where so many would decide what the first have left open.
+#: How many probes there may be at that last look, where so many would decide what the first have left open. Which of
+#: these it is depends on the first, so that each has its part of what is left.
 LAST_LOOK = (24, 32, 48, 64)
 #: The bound may leave out up to this many probes with the largest bars: a kink met by chance spoils one, not all.
 DROPPED = 2

@@ -209,7 +209,7 @@ class Judge:
             found = self.reference.measure(rays, 0.0 if aim.zero else aim.aim / BAR_SHARE * unit, step) if rays else []
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
-            outcome = _weigh(probes, aim) if rays else outcome
+            outcome = _weigh(probes, _at_last(aim)) if rays else outcome
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
         if (
@@ -365,12 +365,17 @@ def _needed(probes: Sequence[Estimate], aim: Aim) -> int:
     return least
 
 
+def _at_last(aim: Aim) -> Aim:
+    """What a verdict is held against in the last look."""
+    return replace(aim, alpha=aim.alpha / len(LAST_LOOK))
+
+
 def _last(probes: Sequence[Estimate], aim: Aim) -> int:
     """How many probes decide in one last look what the first have left open; as many as there are where none would.
 
     A mismatch of twice or half of what is allowed lies within the bounds of a few probes, however short their bars.
     """
-    k, sizes, bars = len(probes), _rms([p.mismatch for p in probes]), _rms([p.bar for p in probes])
+    aim, k, sizes, bars = _at_last(aim), len(probes), _rms([p.mismatch for p in probes]), _rms([p.bar for p in probes])
     if aim.zero or any(p.kink or not p.measured for p in probes) or not bars < CLOSE * sizes:
         return k
     for total in LAST_LOOK:
