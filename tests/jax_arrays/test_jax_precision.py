@@ -106,7 +106,7 @@ def test_what_float64_would_change_is_carried_out_by_its_operations(cost: Any, x
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_mismatch_a_little_above_the_tolerance_is_wrong_whatever_is_drawn(seed: int) -> None:
-    """Sixteen lines bound a difference of 2.5e-3 by about 1e-3 from below; where that is short of it, more are asked."""
+    """Sixteen lines bound a difference of 2.5e-3 by about 1e-3 from below; where they fall short, more are asked."""
     right = jax.grad(with_dropout)
     report = gp.check(with_dropout, START, lambda x: right(x) * 1.005, seed=seed, method="probe")
     assert report.verdict == "wrong", str(report)

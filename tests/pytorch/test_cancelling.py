@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from cancelling import CANCELLING, Cancelling
 
 import gradproof as gp
-from cancelling import CANCELLING, Cancelling
 
 SEEDS = range(6)
 

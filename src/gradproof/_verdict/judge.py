@@ -383,8 +383,8 @@ def _last(probes: Sequence[Estimate], aim: Aim) -> int:
         below = relative_high(norm_bound((sizes + bars) * ROOM, total, aim.alpha)) <= aim.tolerance
         if total > k and (above or below):
             return total
-    likely = relative_low(least_norm(sizes - bars, LAST_LOOK[-1], aim.alpha)) > aim.wrong
-    return LAST_LOOK[-1] if likely else k
+    may = relative_low(least_norm((sizes - bars) * ROOM, LAST_LOOK[-1], aim.alpha)) > aim.wrong
+    return LAST_LOOK[-1] if may else k
 
 
 def _rms(values: Sequence[float]) -> float:
