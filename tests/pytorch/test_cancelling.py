@@ -24,6 +24,13 @@ def test_what_rounding_leaves_of_a_gradient_is_not_called_wrong(of: Cancelling, 
         assert not [f for f in report.findings if f.severity == "error"], str(report)
 
 
+@pytest.mark.parametrize("of", CANCELLING, ids=lambda of: of.name.replace(" ", "-"))
+def test_nor_by_every_element(of: Cancelling) -> None:
+    for seed in SEEDS[:3]:
+        report = gp.check_function(of.function, of.input(seed), seed=seed, method="exhaustive")
+        assert report.verdict != "wrong", str(report)
+
+
 def correlated(seeds: range) -> Counter[str]:
     """Verdicts on the correlation of a variable with itself, which is 1."""
     found: Counter[str] = Counter()
@@ -85,3 +92,4 @@ def test_a_small_gradient_that_is_no_rounding_is_called_wrong(planted: Any, seed
     random = torch.Generator().manual_seed(seed)
     x = torch.randn(5, generator=random, dtype=torch.float64)
     assert gp.check_function(planted.apply, x, seed=seed).verdict == "wrong"
+    assert gp.check_function(planted.apply, x, seed=seed, method="exhaustive").verdict == "wrong"

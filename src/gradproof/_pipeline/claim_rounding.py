@@ -29,9 +29,10 @@ BITS, OWN_ROUNDINGS = (1.0, -1.0, 2.0, -3.0), 4.0
 ROUNDINGS = 16.0
 #: Where the cost is hardly more than its noise, so many times that noise in all of a tensor's size is no slope.
 NOISES = 64.0
-#: A mismatch whose effect is below this share of the cost may be rounding, as may all of a cost that is below its noise
-#: over this.
+#: A mismatch whose effect is below this share of the cost may be rounding.
 SMALL = 1e-6
+#: A cost of which the noise is this share or more is hardly more than noise.
+HARDLY = 1e-2
 
 
 def without_rounding(
@@ -82,7 +83,7 @@ def _effect(place: Place0, i: int, outcome: Outcome) -> float:
 def _hidden(place: Place0) -> bool:
     """Whether the cost is hardly more than its noise."""
     noise = place.reference.noise
-    return SMALL * abs(float(noise.cost)) <= noise.sigma
+    return not noise.constant and HARDLY * abs(float(noise.cost)) <= noise.sigma
 
 
 def _small(place: Place0, i: int, outcome: Outcome) -> bool:

@@ -43,12 +43,16 @@ from gradproof._verdict.judge import KINK_MARGIN, KINK_PENALTY, Judge, Outcome, 
 from gradproof._verdict.settle import Settlement, combined, settle
 from gradproof._verdict.staircase import steps_close, steps_far
 
+#: Bounds on a mismatch, its estimate, and the norms of claim and reference, in units of the gradient.
+Row = tuple[float, float, float, float, float]
 #: Components kept for the list of the worst.
 KEPT = 1000
 #: Seeds of the probes that confirm a tensor whose elements are wrong.
 CONFIRMING = 77_003
 #: What may keep probes of a whole tensor from an answer, and says nothing against its elements.
 NO_DOUBT = ("noise", "close", "domain")
+#: What probes of a whole tensor say that find claim and reference both zero to rounding.
+NEXT_TO_ZERO = "zero"
 #: Findings whose place is better known from the elements than from any search.
 SEARCHED = ("unexplained",)
 
@@ -104,6 +108,9 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
         tensors.append(report)
         absolute.append(row)
         batches += measured
+    work = Work(session, options, meter, spread, still, notes)
+    if any(t.verdict is Verdict.WRONG for t in tensors) and not exhausted:
+        tensors = _without_rounding(work, place, tensors, absolute)
     notes += [f"{t.name}: {t.reason}." for t in tensors if t.verdict is Verdict.CORRECT and ZERO in t.reason]
     found = Found(tensors, absolute, findings, notes=notes)
     found.evidence = _evidence(place, found, batches, flat_offsets(session))
@@ -113,12 +120,37 @@ def exhaustive(session: Session, options: Options, meter: Meter, spread: Mapper 
         from gradproof._pipeline.explaining import explain  # only a wrong gradient pays for the diagnosis
 
         guilty = [i for i, t in enumerate(tensors) if t.verdict is Verdict.WRONG and t.name in claims.values]
-        outcomes = {i: Outcome("wrong", *absolute[i][:3], absolute[i][4], absolute=True) for i in guilty}
-        work = Work(session, options, meter, spread, still, notes)
+        outcomes = {i: _outcome(absolute[i]) for i in guilty}
         explain(work, place, dict.fromkeys(guilty, place), outcomes, found)
     masks = _masks(place, batches)
     found.findings = [_placed(f, masks) if f.cause in SEARCHED else f for f in found.findings]
     return looked_at(found, session, still.random, place.reference.noise)
+
+
+def _outcome(row: Row) -> Outcome:
+    """Of a wrong tensor, in units of the gradient."""
+    return Outcome("wrong", *row[:3], row[4], absolute=True)
+
+
+def _without_rounding(
+    work: Work, place: Place0, tensors: Sequence[TensorReport], absolute: Sequence[Row]
+) -> list[TensorReport]:  # fmt: skip
+    """The reports, undecided where the mismatch is no more than the claim's own rounding."""
+    from gradproof._pipeline.claim_rounding import without_rounding  # only a mismatch pays for it
+
+    wrong = [i for i, t in enumerate(tensors) if t.verdict is Verdict.WRONG and not t.reason]
+    try:
+        doubted = without_rounding(work, dict.fromkeys(wrong, place), {i: _outcome(absolute[i]) for i in wrong})
+    except BudgetExhaustedError:
+        return [*tensors]
+    return [
+        replace(
+            t, verdict=Verdict.UNDECIDED, reason=REASONS[doubted[i].reason], difference=replace(t.difference, low=0.0)
+        )
+        if i in doubted
+        else t
+        for i, t in enumerate(tensors)
+    ]
 
 
 def _evidence(place: Place0, found: Found, batches: Sequence[Measured], offsets: Mapping[str, int]) -> Evidence:
@@ -162,7 +194,7 @@ def _said(name: str, mask: NDArray[np.bool_]) -> str:
 
 def _judged(
     place: Place0, i: int, tensor: Tensor, measured: Sequence[Measured], exhausted: bool
-) -> tuple[TensorReport, tuple[float, float, float, float, float]]:
+) -> tuple[TensorReport, Row]:
     known = place.claimed[i]
     elements = tensor.size // 2 if tensor.complex else tensor.size
     estimates = [e for batch in measured for e in batch.estimates]
@@ -188,13 +220,15 @@ def _judged(
     if _at(sure, claim, reference, -1) > known.aim.wrong:
         doubt = _in_steps(place, i, measured) or _doubt(place, i, jumps=any(e.jump > 0.0 for e in estimates))
         verdict, reason = (Verdict.UNDECIDED, REASONS.get(doubt, doubt)) if doubt else (Verdict.WRONG, "")
-        if doubt in TAKEN_BACK:
+        if doubt == NEXT_TO_ZERO:
+            verdict, reason = Verdict.CORRECT, _zero(high)
+        if doubt in TAKEN_BACK or doubt == NEXT_TO_ZERO:
             low, difference = 0.0, replace(difference, low=0.0)
     elif difference.high <= known.aim.tolerance:
         verdict, reason = Verdict.CORRECT, ""
     elif zero:
         verdict = Verdict.CORRECT
-        reason = f"{ZERO} {ROUNDED}; a gradient with a norm below {high:.1e} would not be seen"
+        reason = _zero(high)
     else:
         verdict = Verdict.UNDECIDED
         met = {"jump": any(e.jump > 0.0 for e in estimates), "kink": any(e.kink > 0.0 for e in estimates)}
@@ -202,6 +236,11 @@ def _judged(
         low, difference = sure, replace(difference, low=_at(sure, claim, reference, -1))
     report = TensorReport(tensor.name, tensor.shape, verdict, difference, reason, known.aim.tolerance, elements)
     return report, (low, high, estimate, claim, reference)
+
+
+def _zero(high: float) -> str:
+    """What is said of a claim and a reference that are both next to zero."""
+    return f"{ZERO} {ROUNDED}; a gradient with a norm below {high:.1e} would not be seen"
 
 
 def _in_steps(place: Place0, i: int, measured: Sequence[Measured]) -> str:
@@ -235,6 +274,8 @@ def _doubt(place: Place0, i: int, *, jumps: bool) -> str:
     except BudgetExhaustedError:
         return "budget"
     outcome = combined(settlement.outcomes[i])
+    if outcome.absolute and outcome.status != "wrong":  # next to zero, where the claim's own rounding counts
+        return NEXT_TO_ZERO if outcome.status == "correct" else outcome.reason
     if outcome.status == "wrong" or outcome.reason in NO_DOUBT or (outcome.reason == "jump" and jumps):
         return ""
     return outcome.reason or "scale"
