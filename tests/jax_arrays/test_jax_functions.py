@@ -179,3 +179,22 @@ def test_a_rule_whose_forward_pass_is_another_function() -> None:
 def test_an_iterator_as_parameters_is_refused_without_being_opened() -> None:
     with pytest.raises(gp.InputError, match=r"list\(params\)"):
         gp.check(lambda: 1.0, (part for part in [X, X]))
+
+
+@pytest.mark.parametrize(
+    "cancelling",
+    [
+        lambda x: (x - x.mean()).sum(),
+        lambda x: x / 3.0 + x / 1.5 - x,
+        lambda x: jax.nn.logsumexp(jax.nn.log_softmax(x)),
+        lambda x: jax.nn.standardize(x).sum(),
+    ],
+)
+def test_forward_and_reverse_mode_round_apart_where_both_cancel(cancelling: Any) -> None:
+    """What is left of either is rounding, and that of one is not the adjoint of that of the other."""
+    with jax.enable_x64(True):
+        for seed in range(6):
+            x = jnp.asarray(3.0 * np.random.default_rng(seed).standard_normal(5))
+            report = gp.check_function(cancelling, x, seed=seed)
+            assert report.verdict != "wrong", str(report)
+            assert not [f for f in report.findings if f.severity == "error"]
