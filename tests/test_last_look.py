@@ -1,4 +1,4 @@
-"""One last look along more lines, where a mismatch lies about the tolerance: what it decides, and how often wrongly."""
+"""What few probes decide: one last look about the tolerance, and which probes are looked at closely."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ import pytest
 
 from gradproof._numerics.chi_square import ALPHA, LAST_LOOK, MAX_PROBES
 from gradproof._records import Estimate
-from gradproof._verdict.judge import Aim, _at_last, _last, _weigh
+from gradproof._verdict.judge import Aim, Outcome, _at_last, _clearest, _last, _weigh
 
 #: A float32 claim's tolerance.
 TOLERANCE = 1e-3
@@ -83,3 +83,10 @@ def test_what_more_lines_would_not_decide_is_not_asked_for() -> None:
     hidden = probes(rng, of_difference(2.5 * TOLERANCE), MAX_PROBES, bar=of_difference(TOLERANCE))
     assert _last(hidden, aim()) == MAX_PROBES, "bars as large as the mismatch"
     assert _last(probes(rng, of_difference(2.5 * TOLERANCE), MAX_PROBES), aim()) in LAST_LOOK
+
+
+def test_a_probe_that_shows_no_mismatch_at_all_is_not_looked_at_more_closely() -> None:
+    """How closely one looks is in proportion to one over the mismatch."""
+    found = tuple(probes(np.random.default_rng(8), size, 1)[0] for size in (0.0, 1.0, 0.0))
+    outcome = Outcome("wrong", 0.1, 1.0, 1.0, 1.0, probes=found, seeds=(5, 6, 7))
+    assert _clearest(outcome) == [(found[1], 6)]
