@@ -29,7 +29,7 @@ BITS, OWN_ROUNDINGS = (1.0, -1.0, 2.0, -3.0), 4.0
 ROUNDINGS = 16.0
 #: Where the cost is hardly more than its noise, so many times that noise in all of a tensor's size is no slope.
 NOISES = 64.0
-#: A mismatch whose effect is below this share of the cost may be rounding.
+#: A mismatch whose effect is below this share of the cost may be rounding, as may any of a cost whose noise is more.
 SMALL = 1e-6
 #: A cost of which the noise is this share or more is hardly more than noise.
 HARDLY = 1e-2
@@ -80,20 +80,17 @@ def _effect(place: Place0, i: int, outcome: Outcome) -> float:
     return default_scales([c.stats for c in place.claimed])[i] * _mismatch(place, i, outcome)
 
 
-def _hidden(place: Place0) -> bool:
-    """Whether the cost is hardly more than its noise."""
-    noise = place.reference.noise
-    return not noise.constant and HARDLY * abs(float(noise.cost)) <= noise.sigma
-
-
 def _small(place: Place0, i: int, outcome: Outcome) -> bool:
     """Whether a mismatch may be rounding at all."""
-    return _hidden(place) or _effect(place, i, outcome) <= SMALL * abs(float(place.reference.noise.cost))
+    noise = place.reference.noise
+    return SMALL * abs(float(noise.cost)) <= noise.sigma or _effect(place, i, outcome) <= SMALL * abs(float(noise.cost))
 
 
 def _is_noise(place: Place0, i: int, outcome: Outcome) -> bool:
-    """Whether a mismatch may be noise of such a cost."""
-    return _hidden(place) and _effect(place, i, outcome) <= NOISES * place.reference.noise.sigma
+    """Whether the cost is hardly more than its noise, and a mismatch no more than that may be."""
+    noise = place.reference.noise
+    hidden = not noise.constant and HARDLY * abs(float(noise.cost)) <= noise.sigma
+    return hidden and _effect(place, i, outcome) <= NOISES * noise.sigma
 
 
 def _pair(work: Work, place: Place0, power: float) -> tuple[Claims, Claims] | None:
