@@ -135,3 +135,11 @@ def test_poles_around_the_point_do_not_hide_a_gradient_that_was_forgotten(seed: 
     assert gp.check(cost, BESIDE_POLES, np.zeros(20), seed=seed, method="probe").verdict != "correct"
     right = cotangent * special.polygamma(1, BESIDE_POLES)
     assert gp.check(cost, BESIDE_POLES, right, seed=seed, method="probe").verdict == "correct"
+
+
+@pytest.mark.parametrize("power", [2, 3, 4, 6])
+def test_a_forgotten_gradient_of_a_smooth_cost_is_wrong_whatever_the_draw(power: int) -> None:
+    """Far off, the even powers of such a cost look like kinks; nothing makes a check go there."""
+    x = np.array([0.28, 0.67, 0.27, -1.06, 0.73])
+    for seed in range(25):
+        assert gp.check(lambda x: float(np.sum(x**power)), x, np.zeros(5), seed=seed, method="probe").verdict == "wrong"

@@ -40,6 +40,8 @@ CLOSE = 0.1
 CHANCE = 2.0
 #: The root mean square of the first probes may be larger than that of more by this factor, or smaller.
 ROOM = 1.2
+#: Bars up to this share of a mismatch are short enough where something is claimed to be zero and is not.
+SHOWN = 1e-3
 #: Bars that are larger than this share of the slope changes around the point leave a slope of that size unseen.
 BURIED = 0.1
 #: Rounding of a claim in units of its precision, relative to the largest scale x gradient about: below it, a claim is
@@ -190,15 +192,20 @@ class Judge:
         probes: list[Estimate] = []
         seeds: list[int] = []
         outcome = Outcome("undecided", 0.0, math.inf, math.nan, math.nan, "noise")
+        target = 0.0 if aim.zero else aim.aim / BAR_SHARE * unit
         while len(probes) < MAX_PROBES:
             fresh = self.seeds.take(_needed(probes, aim))
             rays = [Direction((seed,), pattern.parts) for seed in fresh]
-            target = 0.0 if aim.zero else aim.aim / BAR_SHARE * unit
             found = self.reference.measure(rays, target, step)
             if not probes and found[0].measured and not self.reference.noise.constant:
                 found = [self.reference.closer(rays[0], found[0], target)]
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
+            if target == 0.0 and _rms([p.mismatch for p in probes]) > KINK_MARGIN * _rms([p.bar for p in probes]):
+                # Steps grew for the shortest bar, until curvature looked like kinks; a gradient that is there needs none.
+                target, step = SHOWN * _rms([p.mismatch for p in probes]) * unit, start
+                found = self.reference.measure([self.direction(blocks, [seed]) for seed in seeds], target, step)
+                probes = [scaled(estimate, unit) for estimate in found]
             step = next_step(found[-1]) or step
             outcome = _weigh(probes, aim, self.reference.noise.sigma)
             if outcome.status != "open":
