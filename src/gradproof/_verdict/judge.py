@@ -202,7 +202,7 @@ class Judge:
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
             if target == 0.0 and _rms([p.mismatch for p in probes]) > KINK_MARGIN * _rms([p.bar for p in probes]):
-                # Steps grew for the shortest bar, until curvature looked like kinks; a gradient that is there needs none.
+                # Steps grew for the shortest bar until curvature looked like kinks; what is there needs none so short.
                 target, step = SHOWN * _rms([p.mismatch for p in probes]) * unit, start
                 found = self.reference.measure([self.direction(blocks, [seed]) for seed in seeds], target, step)
                 probes = [scaled(estimate, unit) for estimate in found]
