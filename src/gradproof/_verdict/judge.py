@@ -213,10 +213,10 @@ class Judge:
         if outcome.status == "open" and len(members) == 1:
             fresh = self.seeds.take(_last(probes, aim) - len(probes))
             rays = [Direction((seed,), pattern.parts) for seed in fresh]
-            found = self.reference.measure(rays, 0.0 if aim.zero else aim.aim / BAR_SHARE * unit, step) if rays else []
+            found = self.reference.measure(rays, target, step) if rays else []
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
-            outcome = _weigh(probes, _at_last(aim)) if rays else outcome
+            outcome = _weigh(probes, _at_last(aim), self.reference.noise.sigma) if rays else outcome
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
         if (
