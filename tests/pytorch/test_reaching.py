@@ -120,9 +120,10 @@ def test_passes_of_one_check() -> None:
             return 3 * v * ctx.saved_tensors[0] ** 2
 
     x = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).requires_grad_()
-    assert gp.check_function(Cube.apply, x).verdict == "correct"
-    assert passes["backward"] <= 27, passes
-    assert passes["forward"] <= 70, passes
+    for seed in range(10):  # some draws take one more step of the ladder
+        assert gp.check_function(Cube.apply, x, seed=seed).verdict == "correct"
+    assert passes["backward"] <= 270, passes
+    assert passes["forward"] <= 650, passes
 
 
 def test_nothing_is_written_to_random_states_that_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
