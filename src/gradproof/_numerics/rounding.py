@@ -6,6 +6,7 @@ of the point, at spacings far apart. Kinks and curvature show there as well, but
 step stays; and a single jump lies on one side only.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -27,6 +28,12 @@ SEEN, ALIKE = 30.0, 5.0
 #: The share of a distance within which its own slope is seen, how often it is halved, and what a step is: so many
 #: values in a row that stay within this factor.
 TINY, HALVINGS, ROW, STAYS = 2.0**-26, 40, 7, 1.25
+#: The share of that share to which distances are halved where a slope was seen across a step.
+ACROSS = 2.0**-5
+#: The share of a distance that holds several steps where they are so close that a slope is seen across one.
+SHORT = 2.0**-10
+#: Where a part is divided in two.
+UNEVEN = 0.48
 
 #: Relative steps in, residuals out.
 Line = Callable[[Sequence[float]], NDArray[np.float64]]
@@ -92,12 +99,50 @@ def _halved(line: Line, end: float, floor: float) -> bool:
         else:
             left, low = middle, value
         gaps.append(max(first, second, key=abs))
-        if abs(gaps[-1]) <= SEEN * floor:
+        if abs(gaps[-1]) <= SEEN * floor or not math.isfinite(gaps[-1]):
+            break
+        if _stays(gaps):
+            return True
+    # What curvature and the format's rounding leave in the slopes is gone before. A slope across a step is not: then it
+    # was followed, and not the step.
+    across = abs(right - left) <= ACROSS * abs(tiny) and math.isfinite(gaps[-1])
+    return across and _differenced(line, start, SHORT * start, floor)
+
+
+def _differenced(line: Line, start: float, distance: float, floor: float) -> bool:
+    """Whether a step is left after many halvings of a distance in which steps may be close, by second differences.
+
+    Of four parts the two neighbours are kept whose slopes differ most: a step lies in one of them, if there is any.
+    """
+    points = _parted(_parted([start, start + distance]))
+    values = [float(value) for value in line(points)]
+    seen: list[float] = []
+    for _ in range(HALVINGS):
+        rises = [(after - before) for before, after in itertools.pairwise(values)]
+        sizes = [(after - before) for before, after in itertools.pairwise(points)]
+        bends = [rises[k + 1] - rises[k] * (sizes[k + 1] / sizes[k]) for k in range(3)]
+        k = max(range(3), key=lambda k: abs(bends[k]))
+        seen.append(bends[k])
+        if not abs(bends[k]) > SEEN * floor or not math.isfinite(bends[k]):
             return False
-        row = [abs(gap) for gap in gaps[-ROW:]]
-        if len(row) == ROW and 0.0 < max(row) <= STAYS * min(row):
-            return bool(min(row) > SEEN * floor)
+        if _stays(seen):
+            return True
+        points = _parted(points[k : k + 3])
+        first, second = (float(value) for value in line(points[1::2]))
+        values = [values[k], first, values[k + 1], second, values[k + 2]]
     return False
+
+
+def _parted(points: Sequence[float]) -> list[float]:
+    """The points with one more between each two, not in the middle, where two parts may well hold as many steps."""
+    between = [one + UNEVEN * (other - one) for one, other in itertools.pairwise(points)]
+    return [point for pair in zip(points, between, strict=False) for point in pair] + [points[-1]]
+
+
+def _stays(gaps: Sequence[float]) -> bool:
+    """Whether what is left has not fallen over the last halvings."""
+    row = [abs(gap) for gap in gaps[-ROW:]]
+    return len(row) == ROW and 0.0 < max(row) <= STAYS * min(row)
 
 
 def _alike(one: tuple[float, float], other: tuple[float, float]) -> bool:
