@@ -180,12 +180,13 @@ class Reference:
         def line(steps: Sequence[float]) -> NDArray[np.float64]:
             return np.array(residuals(self.evaluator.lines([Ray(direction, tuple(steps))])[0], noise.cost))
 
-        sigma = rounding_inside(line, max(0.5 * self.evaluator.problem.epsilon * size, 1e-300))
+        grid = noise.epsilon if noise.quantised else self.evaluator.problem.epsilon
+        sigma = rounding_inside(line, max(0.5 * grid * size, 1e-300))
         if not sigma or not size:
             return None
         sigma = max(sigma, noise.sigma)
         step = max(noise.step, first_step(min(1e-3, sigma / size)))
-        return replace(noise, sigma=sigma, step=step, jump=False, ceiling=math.inf, rounded=True)
+        return replace(noise, sigma=sigma, step=step, jump=False, ceiling=math.inf, rounded=True, quantised=False)
 
     def one_sided(self, direction: Direction) -> list[tuple[float, float]]:
         """The mismatch along a direction from each side of the point on which the cost exists.

@@ -54,6 +54,8 @@ CANCELLED = 64.0
 STEPPED = ("kink", "noise", "jump", "staircase", "scale")
 #: Less than this of a cost that is zero itself is no noise.
 LEAST = 1e-280
+#: Relative spacing of values up to which float64 sums that cancel leave it; above, lower precision does, and is seen.
+CANCELLATION = 2.0**-36
 #: Unit roundoff of float64.
 UNIT_ROUNDOFF = 2.0**-53
 #: The first step of a later group may be this many times the usual one.
@@ -239,9 +241,11 @@ class Judge:
         noise = self.reference.noise
         doubted = outcome.status == "undecided" and outcome.reason in STEPPED
         doubted = doubted or (outcome.status == "wrong" and len(outcome.tensors) == 1)
-        if not doubted or noise.rounded or noise.quantised or noise.steps_only or noise.constant:
+        if not doubted or not may_hide_rounding(noise):
             return outcome
-        rounded = self.reference.rounded_along(self.direction(blocks, outcome.seeds[:1]))
+        # Along the direction that is off most, what is rounded moves most.
+        off = [abs(p.mismatch) + p.bar if p.measured else 0.0 for p in outcome.probes]
+        rounded = self.reference.rounded_along(self.direction(blocks, [outcome.seeds[off.index(max(off))]]))
         if rounded is None:
             return outcome
         across = replace(self, reference=replace(self.reference, noise=rounded), smooth=[])
@@ -326,6 +330,12 @@ def _clearest(outcome: Outcome) -> list[tuple[Estimate, int]]:
     """The two probes that show the most of a mismatch, with their seeds; one where the others show none."""
     ranked = sorted(zip(outcome.probes, outcome.seeds, strict=True), key=lambda pair: -abs(pair[0].mismatch))
     return [pair for pair in ranked[:2] if pair[0].mismatch]
+
+
+def may_hide_rounding(noise: Noise) -> bool:
+    """Whether a cost may round inside by more than its noise says: that was measured close to the point."""
+    grid = noise.quantised and noise.epsilon > CANCELLATION
+    return not (noise.rounded or grid or noise.steps_only or noise.constant)
 
 
 def _named(outcome: Outcome, aim: Aim) -> Outcome:

@@ -16,12 +16,14 @@ from gradproof._reference import Reference, residuals
 #: Relative spacing of values up to which powers of two are taken for arithmetic in lower precision: float32's is 2^-23,
 #: and sums over some terms cancel a little.
 ARITHMETIC = 2.0**-20
+#: Noise of more spacings than arithmetic in lower precision adds up to is no rounding to them.
+GRIDS = 2.0**20
 #: Steps of the close look: the first moves the cost this many times its format's own rounding, each next one twice as
 #: far.
 FIRST, LOOKS = 16.0, 8
 #: A mismatch this many times above rounding is seen clearly; so many looks in a row must agree.
 CLEAR, ROW = 96.0, 3
-#: So many values must be the cost at the point, bit for bit.
+#: So many values must be the cost at the point, or closest to it on their side, bit for bit.
 STILL = 5
 #: The smallest relative step that still moves parameters about as far as it says, for their own rounding.
 MOVES = 2.0**-46
@@ -45,7 +47,12 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
     """
     noise = reference.noise
     own = 0.5 * reference.evaluator.problem.epsilon * abs(float(noise.cost))
-    if noise.sigma <= NOISY * own or (noise.quantised and noise.epsilon <= ARITHMETIC):
+    if noise.quantised and noise.epsilon <= ARITHMETIC:
+        grid = noise.epsilon * abs(float(noise.cost))
+        if noise.sigma <= GRIDS * grid:
+            return False
+        own = max(own, 0.5 * grid)
+    if noise.sigma <= NOISY * own:
         return False
     for direction, probe, unit in probes:
         size, slope = abs(probe.mismatch) * unit, abs(probe.slope - probe.mismatch) * unit
@@ -64,7 +71,7 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
         closer = _both(reference, direction, steps[:-ROW])
         costs, values = [*closer[0], *costs], [*closer[1], *values]
         still = sum(
-            costs[2 * k + side] == noise.cost
+            costs[2 * k + side] == noise.cost or (k > 0 and costs[2 * k + side] == costs[side])  # or beside a tie
             for k, step in enumerate(steps)
             for side in (0, 1)
             if slope * step > FIRST * own
@@ -75,12 +82,14 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
             continue
         gaps = [float(values[2 * k] - values[2 * k + 1]) for k in range(len(steps))]
         seen = _slopes(steps, values)
+        told = False
         for first in range(len(steps) - ROW + 1):
             row, jump = seen[first : first + ROW], gaps[first : first + ROW]
             if not all(math.isfinite(value) for value in row):
                 continue
             agreed = max(row) - min(row) <= AGREED * size
             clear = steps[first] * size > CLEAR * own
+            told = told or (clear and agreed)
             if clear and agreed and abs(row[0] - probe.mismatch * unit) > CONTRADICTED * size:
                 if not noise.rounded:
                     return True
@@ -88,6 +97,8 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
                     return True
             if not noise.rounded and max(jump) - min(jump) <= AGREED * max(map(abs, jump)) and abs(row[-1]) > size:
                 return True
+        if noise.rounded and not told and abs(probe.mismatch) > MOVING * probe.bar:
+            return True  # steps lie too close to each other: the claim may be the slope between two of them
     return False
 
 
