@@ -100,8 +100,7 @@ def tensor_report(tensor: Tensor, seen: Seen, findings: Sequence[Finding], nativ
         coarse = outcome.reason == "kink" and seen.grain > COARSE
         reason = (TOO_COARSE if coarse else REASONS.get(outcome.reason, outcome.reason)) + reach
         if outcome.reason == "rounded" and outcome.noise is not None and float(noise.cost):
-            share = outcome.noise.sigma / abs(float(noise.cost))
-            reason = f"the cost is rounded inside, to about {share:.0e} of itself, and that hides the rest{reach}"
+            reason = f"{rounded_to(outcome.noise)}{reach}"
         if outcome.absolute and outcome.reason == "noise":
             reason = f"the cost changes by no more than its last bits when {tensor.name} does{_reach(claimed, outcome)}"
     # Of what is next to zero a relative difference says nothing, and a bound of 1 on it nothing either.
@@ -131,6 +130,12 @@ def tensor_report(tensor: Tensor, seen: Seen, findings: Sequence[Finding], nativ
         elif off + (0.0 if zero else difference.high) > allowed and verdict is Verdict.CORRECT:
             verdict, reason = Verdict.UNDECIDED, f"in its own precision the claim differs by {off:.1e}"
     return TensorReport(tensor.name, tensor.shape, verdict, difference, reason, tolerance, elements)
+
+
+def rounded_to(noise: Noise) -> str:
+    """What is said of a tensor that rounding inside the cost keeps undecided."""
+    share = noise.sigma / abs(float(noise.cost))
+    return f"the cost is rounded inside, to about {share:.0e} of itself, and that hides the rest"
 
 
 def _reason(finding: Finding) -> str:
