@@ -271,7 +271,7 @@ def _worst(place: Place0, i: int, measured: Sequence[Measured], count: int) -> l
 
 def _in_steps(place: Place0, i: int, measured: Sequence[Measured]) -> bool:
     """Whether the elements with the largest mismatch prove nothing, as the cost is made of steps."""
-    probes = _worst(place, i, measured, 2)
+    probes = [probe for probe in _worst(place, i, measured, 2) if probe[1].mismatch]
     return steps_close(place.reference, probes) or steps_far(place.reference, probes)
 
 

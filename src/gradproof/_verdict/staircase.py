@@ -97,6 +97,7 @@ def steps_close(reference: Reference, probes: Iterable[tuple[Direction, Estimate
                     return True
             if not noise.rounded and max(jump) - min(jump) <= AGREED * max(map(abs, jump)) and abs(row[-1]) > size:
                 return True
+        told = told or bool(reference.evaluator.problem.grain)  # the steps are those of the parameters' own format
         if noise.rounded and not told and abs(probe.mismatch) > MOVING * probe.bar:
             return True  # steps lie too close to each other: the claim may be the slope between two of them
     return False
