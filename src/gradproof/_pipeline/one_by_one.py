@@ -36,9 +36,10 @@ from gradproof._verdict.judge import (
     Outcome,
     Seeds,
     default_scales,
+    hides,
     may_hide_rounding,
 )
-from gradproof._verdict.settle import Settlement, combined, settle
+from gradproof._verdict.settle import Settlement, combined, of_zero, settle
 from gradproof._verdict.staircase import steps_close, steps_far
 
 #: Bounds on a mismatch, its estimate, and the norms of claim and reference, in units of the gradient.
@@ -178,7 +179,11 @@ def _look(place: Place0, i: int, measured: Sequence[Measured]) -> Look:
     if difference.high <= known.aim.tolerance:
         return replace(seen, status="correct", reason="")
     if claim == 0.0 and low == 0.0 and not (kinked or jumped or place.reference.noise.rounded):
-        return replace(seen, status="correct", reason=_zero(high))
+        noise = place.reference.noise
+        aim = of_zero(known.aim, place.claimed, abs(float(noise.cost)))
+        moved = default_scales([c.stats for c in place.claimed])[i] * float(np.max(bars, initial=0.0))
+        if not hides(max(moved, noise.sigma), estimates, aim):
+            return replace(seen, status="correct", reason=_zero(high))
     reason = "jump" if jumped else "kink" if kinked else "noise"
     return replace(seen, reason=reason, low=sure, difference=replace(difference, low=_at(sure, claim, reference, -1)))
 

@@ -98,7 +98,7 @@ class Aim:
         floor: rounding of the claim; only for claims that are zero or next to it, in units of the cost.
         zero: whether the claim is zero or next to it.
         seen: rounding of the cost; a mismatch of such a claim above it is no longer one of zeros.
-        size: what a gradient beside which such a claim is nothing would be at least: of the cost, and of the others.
+        size: the cost, or the largest scale x gradient about where that is more: what is nothing beside it is zero.
     """
 
     tolerance: float
@@ -425,7 +425,7 @@ def relative_low(mismatch: float, claim: float = 1.0) -> float:
     return mismatch / (2.0 * claim + mismatch) if mismatch > 0.0 else 0.0
 
 
-def _hides(noise: float, probes: Sequence[Estimate], aim: Aim) -> bool:
+def hides(noise: float, probes: Sequence[Estimate], aim: Aim) -> bool:
     """Whether a cost is so noisy that a gradient that was forgotten looks like one that is zero."""
     if not any(p.mismatch or p.curvature for p in probes):
         return False  # it did not change by one bit, whatever its values look rounded to
@@ -468,7 +468,7 @@ def _weigh(probes: Sequence[Estimate], aim: Aim, sigma: float = 0.0) -> Outcome:
             # were made smaller until noise hid the kink, and with it any slope of its size.
             bar = sorted(bars)[k // 2]  # the first probe starts from a step that suits other tensors
             buried = bar > BURIED * _rms([p.kink for p in probes]) > 0.0 and bar > aim.seen + aim.floor
-            return replace(result, status="undecided" if buried or _hides(max(bar, sigma), probes, aim) else "correct")
+            return replace(result, status="undecided" if buried or hides(max(bar, sigma), probes, aim) else "correct")
         return result
     if enough and relative_low(sure) > aim.wrong:
         return replace(result, status="wrong", low=sure)

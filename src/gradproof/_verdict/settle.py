@@ -127,9 +127,22 @@ def settle(judge: Judge, claimed: Sequence[Claimed], tensors: Sequence[int], set
             if floor:
                 settlement.forget(i)
                 zero.setdefault(floor, []).extend(blocks_of(i, claimed[i].stats, scales[i], zero=True))
-        nothing = replace(shared, zero=True, seen=ROUNDING * UNIT_ROUNDOFF * cost, size=max(strongest, cost))
         for floor, blocks in zero.items():
-            _settle_group(judge, tuple(blocks), replace(nothing, floor=floor), settlement, finer=False)
+            nothing = of_zero(replace(shared, floor=floor), claimed, cost)
+            _settle_group(judge, tuple(blocks), nothing, settlement, finer=False)
+
+
+def of_zero(aim: Aim, claimed: Sequence[Claimed], cost: float) -> Aim:
+    """What a claim of zero is held against.
+
+    Args:
+        aim: what any other would be.
+        claimed: what is known of every tensor of the problem.
+        cost: size of the cost.
+    """
+    scales = default_scales([c.stats for c in claimed])
+    strongest = max((s * c.stats.claim for s, c in zip(scales, claimed, strict=True)), default=0.0)
+    return replace(aim, zero=True, seen=ROUNDING * UNIT_ROUNDOFF * cost, size=max(strongest, cost))
 
 
 def _settle_group(
