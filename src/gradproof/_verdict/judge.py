@@ -227,6 +227,9 @@ class Judge:
             and (self.reference.noise.quantised or self.reference.noise.rounded)
         ):
             outcome = replace(outcome, reason="noise")  # each rounding looks like a kink
+        unproven = outcome.status not in ("wrong", "correct")
+        if unproven and outcome.reason == "noise" and self.reference.noise.steps_only and not aim.zero:
+            outcome = replace(outcome, reason="staircase")
         status = "undecided" if outcome.status == "open" else outcome.status
         outcome = replace(outcome, status=status, probes=tuple(probes), seeds=tuple(seeds), tensors=members)
         if status == "wrong" and len(members) == 1:
