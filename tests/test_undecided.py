@@ -44,6 +44,10 @@ def wavy(z: Any) -> float:
     return float(np.sum(np.sin(z)))
 
 
+def shaken(z: Any) -> float:
+    return wavy(z) * (1.0 + 1e-2 * zlib.crc32(z.tobytes()) / 2.0**32)
+
+
 def counted(z: Any) -> float:
     return float(int(np.sum(z)))
 
@@ -55,7 +59,8 @@ def counted(z: Any) -> float:
         (rounded, STEPS[1], {}, "take the rounding, counting or comparing out of the cost"),
         (wavy, np.cos, {"budget": 12}, "allow a larger budget="),
         (wavy, np.cos(Z), {"budget": 30, "method": "exhaustive"}, "allow a larger budget="),
-        (counted, np.ones(Z.size), {}, "evaluate the cost in float64"),
+        (counted, np.ones(Z.size), {}, "take the rounding, counting or comparing out of the cost"),
+        (shaken, np.cos(Z), {}, "evaluate the cost in float64"),
     ],
 )
 def test_it_is_said_what_would_decide(cost: Any, grads: Any, options: dict[str, Any], helps: str) -> None:

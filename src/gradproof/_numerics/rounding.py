@@ -30,6 +30,8 @@ SEEN, ALIKE = 30.0, 5.0
 TINY, HALVINGS, ROW, STAYS = 2.0**-26, 40, 7, 1.25
 #: The share of that share to which distances are halved where a slope was seen across a step.
 ACROSS = 2.0**-5
+#: Across so many times the distance a slope is measured again; no two whole numbers of steps are in this proportion.
+WIDER = 4.618
 #: The share of a distance that holds several steps where they are so close that a slope is seen across one.
 SHORT = 2.0**-10
 #: Where a part is divided in two.
@@ -82,7 +84,7 @@ def _halved(line: Line, end: float, floor: float) -> bool:
     start = 0.5 * end
     tiny = TINY * start
     low, after, before, high = line([start, start + tiny, end - tiny, end])
-    slope, last = (after - low) / tiny, (high - before) / tiny  # between two steps
+    ends, slope, last = (low, high), (after - low) / tiny, (high - before) / tiny  # between two steps
     bend = (last - slope) / (end - start)
 
     def smooth(left: float, right: float) -> float:
@@ -103,10 +105,13 @@ def _halved(line: Line, end: float, floor: float) -> bool:
             break
         if _stays(gaps):
             return True
-    # What curvature and the format's rounding leave in the slopes is gone before. A slope across a step is not: then it
-    # was followed, and not the step.
-    across = abs(right - left) <= ACROSS * abs(tiny) and math.isfinite(gaps[-1])
-    return across and _differenced(line, start, SHORT * start, floor)
+    # What the format's rounding leaves in the slopes is gone before. A slope across a step is not: it was followed then
+    # in place of the step. Curvature may be followed as well, but from further off its slope is the same.
+    if abs(right - left) > ACROSS * abs(tiny) or not math.isfinite(gaps[-1]):
+        return False
+    after, before = line([start + WIDER * tiny, end - WIDER * tiny])
+    further = max(abs((after - ends[0]) / WIDER - slope * tiny), abs((ends[1] - before) / WIDER - last * tiny))
+    return bool(further > SEEN * floor) and _differenced(line, start, SHORT * start, floor)
 
 
 def _differenced(line: Line, start: float, distance: float, floor: float) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gradproof._numerics.chi_square import ALPHA, LAST_LOOK, MAX_PROBES, least_norm, norm_bound, norm_interval
-from gradproof._numerics.ladder import NOISE_FACTOR
+from gradproof._numerics.ladder import NOISE_FACTOR, RATIO
 from gradproof._records import Direction, Estimate, Noise, Part, Stats, Weighting
 from gradproof._records.work import record
 from gradproof._reference import Reference, next_step
@@ -50,6 +50,9 @@ ROUNDING = 16.0
 #: A gradient is computed from numbers that change, as the parameters do, by as much as the curvature says; where these
 #: cancel, what is left of their rounding is this many units of it. The dot products in them add up over their terms.
 CANCELLED = 64.0
+#: Parameters moved by more than their own size may prove a claim right, as what is smooth from there is; that it is
+#: wrong, or that it cannot be told, is for closer steps to say. A bounded cost is flat out there.
+OWN_SIZE = 1.0
 #: Why nothing may be decided of a cost that rounds inside, unless it is looked at from further off.
 STEPPED = ("kink", "noise", "jump", "staircase", "scale")
 #: Less than this of a cost that is zero itself is no noise.
@@ -219,6 +222,13 @@ class Judge:
             probes += [scaled(estimate, unit) for estimate in found]
             seeds += fresh
             outcome = _weigh(probes, _at_last(aim), self.reference.noise.sigma) if rays else outcome
+        if (
+            outcome.status != "correct"
+            and any(p.step * RATIO**2 > OWN_SIZE for p in probes)
+            and self._may_come_closer()
+        ):
+            noise = replace(self.reference.noise, ceiling=OWN_SIZE)
+            return replace(self, reference=replace(self.reference, noise=noise), smooth=[]).judge(blocks, aim)
         if outcome.status == "correct" and not any(p.kink for p in probes):
             self.smooth.append(True)
         if (
@@ -235,6 +245,11 @@ class Judge:
         if status == "wrong" and len(members) == 1:
             outcome = self._confirm(blocks, aim, outcome, step)
         return _named(self._across(blocks, aim, outcome), aim)
+
+    def _may_come_closer(self) -> bool:
+        """Whether noise has led to steps that are farther from the point than it makes sense to go."""
+        noise = self.reference.noise
+        return noise.ceiling > OWN_SIZE and not noise.constant
 
     def _across(self, blocks: tuple[Block, ...], aim: Aim, outcome: Outcome) -> Outcome:
         """The outcome across the steps of a cost that rounds inside; as it is where the cost does not.
